@@ -1,0 +1,25 @@
+"""Scalable weight reparametrization: efficient multi-task transfer learning for tiny models."""
+
+from swr_keras import backbones, layers
+from swr_keras.layers.conversion import merge, reparametrize
+from swr_keras.policy.policy import Policy
+from swr_keras.tasks.library import TaskLibrary
+from swr_keras.tasks.pack import TaskPack
+from swr_keras.training.policy_search import PolicySearch
+from swr_keras.training.supernet import SuperNet
+from swr_keras.training.task_model import TaskModel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Policy",
+    "PolicySearch",
+    "SuperNet",
+    "TaskLibrary",
+    "TaskModel",
+    "TaskPack",
+    "backbones",
+    "layers",
+    "merge",
+    "reparametrize",
+]

@@ -1,0 +1,107 @@
+"""Which split a Speech Commands file belongs to, and proof that no speaker is in two."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from swr_keras.data.messages import first_few
+
+SPLITS = ("training", "validation", "testing")
+_LIST_FILES = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
+_SPEAKER = re.compile(r"(.+)_nohash_")
+_HASH_RANGE = 2**27
+_VALIDATION_PERCENT = 10
+_TESTING_PERCENT = 10
+
+
+def assign_splits(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """Assigns every file to a split.
+
+    `validation_list.txt` and `testing_list.txt` decide where they exist and training is the rest;
+    without them `hashed_split` does.
+
+    Args:
+        folder: the data set's folder.
+        names: the files, as `"word/file.wav"`.
+
+    Returns:
+        split by name.
+
+    Raises:
+        ValueError: only one list exists, a list names a missing file, or both name the same file.
+    """
+    lists = {split: folder / file for split, file in _LIST_FILES.items()}
+    found = [path.name for path in lists.values() if path.is_file()]
+    if not found:
+        return {name: hashed_split(name) for name in names}
+    if len(found) != len(lists):
+        raise ValueError(
+            f"{folder} holds only {found[0]} of {' and '.join(_LIST_FILES.values())}. "
+            "Add the other, or remove this one to split by the hash of the speaker."
+        )
+    listed = {split: _read_list(path, names) for split, path in lists.items()}
+    twice = set(listed["validation"]) & set(listed["testing"])
+    if twice:
+        raise ValueError(
+            f"Files named by both lists of {folder}: {first_few(sorted(twice))}\n"
+            "Leave each in one list."
+        )
+    splits = dict.fromkeys(names, "training")
+    for split, entries in listed.items():
+        splits.update(dict.fromkeys(entries, split))
+    return splits
+
+
+def hashed_split(name: str) -> str:
+    """Returns the split of a file by the hash of its speaker: 10 % validation, 10 % testing.
+
+    Source: the rule published with Speech Commands (arXiv 1804.03209), which keeps every file of
+    a speaker in one split, whatever else is in the folder.
+    """
+    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1])
+    digest = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16)
+    percent = digest % _HASH_RANGE * 100.0 / (_HASH_RANGE - 1)
+    if percent < _VALIDATION_PERCENT:
+        return "validation"
+    if percent < _VALIDATION_PERCENT + _TESTING_PERCENT:
+        return "testing"
+    return "training"
+
+
+def check_speakers(splits: dict[str, str]) -> None:
+    """Raises ValueError where a speaker, known by `<speaker>_nohash_<n>`, is in two splits."""
+    first: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for name, split in sorted(splits.items()):
+        speaker = speaker_of(name)
+        if speaker is None:
+            continue
+        earlier = first.setdefault(speaker, name)
+        if splits[earlier] != split:
+            shared.setdefault(
+                speaker, f"{speaker}: {earlier} ({splits[earlier]}) and {name} ({split})"
+            )
+    if shared:
+        raise ValueError(
+            f"Speakers in two splits, so a test would know them: {first_few(shared.values())}\n"
+            "Move all files of a speaker to one split."
+        )
+
+
+def speaker_of(name: str) -> str | None:
+    """Returns the speaker in a name like `"word/<speaker>_nohash_<n>.wav"`, or None."""
+    match = _SPEAKER.match(name.rsplit("/", 1)[-1])
+    return match[1] if match else None
+
+
+def _read_list(path: Path, names: Collection[str]) -> Iterable[str]:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    entries = [line.strip() for line in lines if line.strip()]
+    missing = [entry for entry in entries if entry not in names]
+    if missing:
+        raise ValueError(
+            f"{path} names files that don't exist: {first_few(missing)}\n"
+            "Restore them or remove the lines."
+        )
+    return entries

@@ -1,0 +1,16 @@
+"""Export to microcontrollers: int8 conversion, verified on TFLite Micro's kernels."""
+
+from swr_keras.export.deploy import deploy_graph
+from swr_keras.export.flatbuffer import ExportError
+from swr_keras.export.int8 import convert_int8
+from swr_keras.export.lite_model import LiteModel
+from swr_keras.export.verify import Verification, verify_int8
+
+__all__ = [
+    "ExportError",
+    "LiteModel",
+    "Verification",
+    "convert_int8",
+    "deploy_graph",
+    "verify_int8",
+]

@@ -1,0 +1,135 @@
+"""Batch norm at inference: folded into a convolution, or as a 1x1 depthwise convolution."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from swr_keras.layers.normalization import FusedBatchNormalization, SubSpectralNormalization
+
+_DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+_SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+_LINEAR = (
+    layers.Conv1D,
+    layers.Conv2D,
+    layers.Dense,
+    *_DEPTHWISE,
+    *_SEPARABLE,
+)
+
+
+def is_linear(layer) -> bool:
+    """Whether `layer` is a plain Keras layer that batch norm can be folded into."""
+    return (
+        type(layer) in _LINEAR
+        and layer.activation is keras.activations.linear
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+    )
+
+
+def is_batch_norm(layer, rank: int) -> bool:
+    """Whether `layer` is batch norm over the last axis of a tensor with `rank` axes."""
+    return type(layer) in (layers.BatchNormalization, FusedBatchNormalization) and (
+        layer.axis in (-1, rank - 1)
+    )
+
+
+def is_sub_spectral_norm(layer) -> bool:
+    """Whether `layer` is `SubSpectralNormalization` itself."""
+    return type(layer) is SubSpectralNormalization
+
+
+def round_kernels(model: keras.Model) -> None:
+    """Rounds, in place, each kernel to the 255 values that int8 can tell apart per channel.
+
+    int8 computes with these values in any case. Rounded before batch norm scales the channels,
+    they don't depend on the scale, so models that share a kernel also share its int8 bytes.
+    Rounded after it, about two weights in a million fall on the other side of a tie.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            round_kernels(layer)
+        elif type(layer) in _LINEAR:
+            weights = layer.get_weights()
+            for i in range(len(weights) - layer.use_bias):
+                depthwise = type(layer) in _DEPTHWISE or (type(layer) in _SEPARABLE and i == 0)
+                weights[i] = _rounded(weights[i], channel_axes=2 if depthwise else 1)
+            layer.set_weights(weights)
+
+
+def fold(layer, norm, input_shape) -> keras.layers.Layer:
+    """Makes the layer that computes `norm(layer(x))` at inference.
+
+    Args:
+        layer: A layer for which `is_linear` holds.
+        norm: Batch norm over the channels of the layer's output.
+        input_shape: Shape of the layer's input, batch included.
+
+    Returns:
+        A layer of the same class and name, with a bias.
+    """
+    scale, shift = _affine(norm)
+    folded = type(layer).from_config({**layer.get_config(), "use_bias": True})
+    folded.build(input_shape)
+    kernels = layer.get_weights()
+    bias = kernels.pop() if layer.use_bias else 0.0
+    channels = kernels[-1].shape[-2:] if type(layer) in _DEPTHWISE else (-1,)
+    kernels[-1] = kernels[-1] * scale.reshape(channels)
+    folded.set_weights([*kernels, bias * scale + shift])
+    return folded
+
+
+def batch_norm_as_convolution(norm, inputs, *, name):
+    """Applies batch norm to `(batch, [height,] width, channels)` as a depthwise convolution."""
+    return _depthwise(inputs, *_affine(norm), name=name)
+
+
+def sub_spectral_norm_as_convolution(norm, inputs, *, name):
+    """Applies sub-spectral normalization without transposes and without a fifth axis.
+
+    The frequencies are moved to the channels, `(batch, time, 1, frequency * channels)`, where
+    each has a scale and a shift of its own.
+
+    Args:
+        norm: A `SubSpectralNormalization`.
+        inputs: `(batch, time, frequency, channels)`.
+        name: Name of the convolution.
+
+    Returns:
+        Tensor of the shape of `inputs`.
+    """
+    _, time, frequencies, channels = inputs.shape
+
+    def per_frequency(values):
+        bands = values.reshape(norm.groups, channels)
+        return np.repeat(bands, frequencies // norm.groups, axis=0).ravel()
+
+    scale, shift = (per_frequency(values) for values in _affine(norm))
+    flat = (time, 1, frequencies * channels)
+    x = layers.Reshape(flat, name=f"{name}_flat")(inputs)
+    x = _depthwise(x, scale, shift, name=name)
+    return layers.Reshape((time, frequencies, channels), name=f"{name}_unflat")(x)
+
+
+def _rounded(kernel, *, channel_axes):
+    axes = tuple(range(kernel.ndim - channel_axes))
+    step = np.max(np.abs(np.float64(kernel)), axis=axes, keepdims=True) / 127
+    return np.rint(kernel / np.where(step, step, 1.0)) * step
+
+
+def _affine(norm):
+    mean, variance = (np.float64(v) for v in (norm.moving_mean, norm.moving_variance))
+    scale = 1.0 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        scale = scale * np.float64(norm.gamma)
+    shift = -mean * scale
+    if norm.center:
+        shift = shift + np.float64(norm.beta)
+    return scale, shift
+
+
+def _depthwise(inputs, scale, shift, *, name):
+    one_dimensional = len(inputs.shape) == 3
+    layer = (layers.DepthwiseConv1D if one_dimensional else layers.DepthwiseConv2D)(1, name=name)
+    outputs = layer(inputs)
+    layer.set_weights([scale.reshape(layer.kernel.shape), shift])
+    return outputs

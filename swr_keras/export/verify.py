@@ -1,0 +1,139 @@
+"""The gate: an int8 model leaves only if TFLite Micro's own kernels compute it rightly."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from swr_keras.export.flatbuffer import ExportError, FlatBuffer, read_flatbuffer
+from swr_keras.export.lite_model import LiteModel
+from swr_keras.export.micro_operators import MICRO_OPERATORS
+
+_MAX_RANK = 4
+_MAX_LSB = 1
+_BLOCK_OPERATORS = ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
+_FLOATS = ("float16", "float32", "float64", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What `verify_int8` found.
+
+    Attributes:
+        operators: Names of the operators in order of execution.
+        num_inputs: Number of examples that were compared.
+        max_lsb: Largest difference between an output on TFLite Micro and on LiteRT's reference
+            kernels, in steps of the output's int8 grid.
+        differing: Share of the output values that differ.
+    """
+
+    operators: tuple[str, ...]
+    num_inputs: int
+    max_lsb: int
+    differing: float
+
+
+def verify_int8(data: bytes, inputs: Any) -> Verification:
+    """Checks that an int8 model is safe for TFLite Micro, by its contents and by running it.
+
+    TFLite Micro trusts the shapes in the file and has its own kernels, so a model that is right
+    on LiteRT can silently be wrong on a device. The model passes if no size is dynamic, no
+    dilated convolution was left in pieces, no tensor has more than four axes or is float, input
+    and output are int8, TFLite Micro has every operator, its outputs don't depend on what the
+    arena held before, and they are within 1 LSB of LiteRT's reference kernels.
+
+    Args:
+        data: Contents of a `.tflite` file.
+        inputs: Real features `(n, *input_shape[1:])` to run, such as some calibration examples.
+
+    Returns:
+        A `Verification`.
+
+    Raises:
+        ExportError: If the model fails; names the tensor or operator and the cure.
+        ValueError: If `inputs` are empty, of another shape or not finite.
+    """
+    contents = read_flatbuffer(data)
+    _check_contents(contents)
+    reference = LiteModel(data, engine="litert")
+    q = reference.quantize(inputs)
+    if not len(q):
+        raise ValueError(f"Expected at least one example. Received: shape={q.shape}.")
+    micro = _run_micro(data, q)
+    difference = np.abs(micro.astype(int) - reference.predict_int8(q))
+    result = Verification(
+        operators=tuple(operator.name for operator in contents.operators),
+        num_inputs=len(q),
+        max_lsb=int(difference.max()),
+        differing=float(np.mean(difference > 0)),
+    )
+    if result.max_lsb > _MAX_LSB:
+        raise ExportError(
+            f"Output '{contents.outputs[0].name}' differs by {result.max_lsb} LSB between TFLite "
+            f"Micro and LiteRT's reference kernels, in {result.differing:.1%} of the values of "
+            f"{len(q)} examples. Expected at most {_MAX_LSB}. Replace the operator that TFLite "
+            f"Micro computes differently, one of: {', '.join(sorted(set(result.operators)))}."
+        )
+    return result
+
+
+def _check_contents(contents: FlatBuffer) -> None:
+    for operator in contents.operators:
+        outputs = ", ".join(tensor.name for tensor in operator.outputs)
+        if operator.name in _BLOCK_OPERATORS:
+            raise ExportError(
+                f"{operator.name} (writes '{outputs}') is what the converter leaves of a dilated "
+                "convolution when the batch is unknown; TFLite Micro computes it wrongly. Convert "
+                "with a batch of 1: `convert_int8`, or `deploy_graph` before your own converter."
+            )
+        if operator.name not in MICRO_OPERATORS:
+            raise ExportError(
+                f"TFLite Micro has no operator {operator.name} (writes '{outputs}'). Replace the "
+                "layer by one that TFLite Micro has and train again."
+            )
+    for tensor in contents.tensors:
+        _check_tensor(tensor)
+    for kind, tensors in (("Input", contents.inputs), ("Output", contents.outputs)):
+        for tensor in tensors:
+            if tensor.dtype != "int8":
+                raise ExportError(
+                    f"{kind} '{tensor.name}' is {tensor.dtype}, not int8. Set the converter's "
+                    "inference_input_type and inference_output_type to tf.int8, or use "
+                    "`convert_int8`."
+                )
+
+
+def _check_tensor(tensor):
+    if tensor.is_dynamic:
+        raise ExportError(
+            f"Tensor '{tensor.name}' of shape {tensor.shape} has a size that is only known at run "
+            "time, which TFLite Micro can't infer. Convert with a batch of 1 and fixed sizes: "
+            "`convert_int8`, or `deploy_graph` before your own converter."
+        )
+    if len(tensor.shape) > _MAX_RANK:
+        raise ExportError(
+            f"Tensor '{tensor.name}' has {len(tensor.shape)} axes, shape {tensor.shape}; kernels "
+            f"for devices leave more than {_MAX_RANK} unwritten. Merge axes with a reshape."
+        )
+    if tensor.dtype in _FLOATS:
+        raise ExportError(
+            f"Tensor '{tensor.name}' is {tensor.dtype}: part of the model isn't quantized. "
+            "Convert to int8 alone, with calibration examples: `convert_int8`. If it stays, "
+            "replace the layer that writes it by one with an int8 kernel."
+        )
+
+
+def _run_micro(data, q):
+    """Runs a fresh arena and one that other inputs dirtied before each example."""
+    outputs = LiteModel(data, engine="tflm").predict_int8(q)
+    noise = np.random.default_rng(0).integers(-128, 128, q.shape, "int8")
+    mixed = np.stack([noise, q], axis=1).reshape(-1, *q.shape[1:])
+    dirtied = LiteModel(data, engine="tflm").predict_int8(mixed)[1::2]
+    if not np.array_equal(outputs, dirtied):
+        changed = np.mean((outputs != dirtied).reshape(len(q), -1).any(axis=1))
+        raise ExportError(
+            f"The outputs of {changed:.0%} of {len(q)} examples on TFLite Micro depend on what its "
+            "arena held before: an operator leaves part of its output unwritten, or the model "
+            "keeps a state. Look for tensors of wrong shape and for variables."
+        )
+    return outputs

@@ -1,0 +1,175 @@
+"""Batch norm that is fast on CPU, and sub-spectral normalization."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` over the last axis of a 4-D tensor by one fused kernel.
+
+    Same arguments, weights and results (within float32 rounding). Defaults follow the backbones
+    of the paper (PyTorch's): `momentum=0.9`, `epsilon=1e-5`. Whatever the fused kernel doesn't
+    cover (masks, other ranks or axes, missing gamma or beta, synchronisation over replicas)
+    takes Keras' own path.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)`, float32, bfloat16 or float16.
+        training: Whether to use the statistics of the batch and to update the moving ones.
+    """
+
+    def __init__(self, axis=-1, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        fused = (
+            training
+            and self.trainable
+            and mask is None
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and self.scale
+            and self.center
+            and not self.synchronized
+            and not self.renorm
+        )
+        if not fused:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            ops.convert_to_tensor(self.gamma),
+            ops.convert_to_tensor(self.beta),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The kernel returns the unbiased variance; Keras averages the biased one.
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], variance.dtype)
+        variance = variance * (count - 1.0) / count
+        keep = self.momentum
+        self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
+        self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
+        return outputs
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class SubSpectralNormalization(FusedBatchNormalization):
+    """Batch norm with its own statistics and affine for each frequency sub-band.
+
+    The frequency axis is cut into `groups` contiguous sub-bands of equal width; each pair of
+    sub-band and channel is normalised as a channel of its own, so each of gamma, beta and the
+    moving statistics has `groups * channels` values, sub-band major.
+
+    Args:
+        groups: Number of sub-bands; must divide the number of frequencies.
+        momentum, epsilon, **kwargs: As `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: `(batch, time, frequency, channels)`.
+        training: Whether to use the statistics of the batch and to update the moving ones.
+
+    Raises:
+        ValueError: If the input is not of rank 4 or its frequencies aren't divisible by `groups`.
+
+    Source: Chang et al., "SubSpectral Normalization for Neural Audio Data Processing" (2021), as
+    used by Qualcomm-AI-research/bcresnet.
+    """
+
+    def __init__(self, groups=5, **kwargs):
+        super().__init__(**kwargs)
+        if self.axis not in (-1, 3):
+            raise ValueError(f"Sub-bands need the channels last. Received: axis={self.axis}.")
+        self.groups = groups
+
+    def build(self, input_shape):
+        if len(input_shape) != 4 or not input_shape[2] or input_shape[2] % self.groups:
+            raise ValueError(
+                "Expected an input (batch, time, frequency, channels) with a number of "
+                f"frequencies divisible by groups={self.groups}. Received: shape={input_shape}."
+            )
+        super().build((*input_shape[:2], input_shape[2] // self.groups, self._width(input_shape)))
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={2: input_shape[2], 3: input_shape[3]}
+        )
+
+    def _width(self, shape):
+        return self.groups * shape[3]
+
+    def call(self, inputs, training=None, mask=None):
+        time, (frequencies, channels) = ops.shape(inputs)[1], inputs.shape[2:]
+        bands = ops.reshape(inputs, (-1, self.groups, frequencies // self.groups, channels))
+        bands = ops.transpose(bands, (0, 2, 1, 3))
+        folded = (-1, time, frequencies // self.groups, self.groups * channels)
+        outputs = super().call(ops.reshape(bands, folded), training=training)
+        outputs = ops.reshape(outputs, ops.shape(bands))
+        return ops.reshape(ops.transpose(outputs, (0, 2, 1, 3)), ops.shape(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "groups": self.groups}
+
+
+class TaskNormalization(keras.layers.Layer):
+    """Says what of the batch norm layer mixed with it belongs to the task.
+
+    A mixin: put it in front of a batch norm class.
+
+    Args:
+        mode: `"statistics"`: the moving mean and variance are the task's, gamma and beta stay
+            frozen (section 2.1 of arXiv 2302.13435). `"affine"`: gamma and beta are trained, too
+            (its ablation "+BN-affine"). `"frozen"`: the layer normalises with the base's
+            statistics in training as well, and nothing of it changes.
+    """
+
+    MODES = ("statistics", "affine", "frozen")
+
+    def __init__(self, mode="statistics", **kwargs):
+        super().__init__(**kwargs)
+        check_mode(mode)
+        self.mode = mode
+
+    def add_weight(self, *args, trainable=True, **kwargs):
+        trainable = trainable and self.mode == "affine"
+        return super().add_weight(*args, trainable=trainable, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        training = training and self.mode != "frozen"
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+    def task_variables(self) -> dict:
+        """Returns the variables that are the task's, by name."""
+        names = {
+            "statistics": ("moving_mean", "moving_variance"),
+            "affine": ("moving_mean", "moving_variance", "gamma", "beta"),
+            "frozen": (),
+        }[self.mode]
+        variables = {name: getattr(self, name) for name in names}
+        return {name: variable for name, variable in variables.items() if variable is not None}
+
+
+def check_mode(mode: str):
+    """Raises ValueError unless `mode` is a batch norm mode of `TaskNormalization`."""
+    if mode not in TaskNormalization.MODES:
+        raise ValueError(
+            f"The batch norm mode must be one of {TaskNormalization.MODES}. Received: {mode!r}."
+        )
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class SWRBatchNormalization(TaskNormalization, keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` with a `mode` that says what a task owns of it."""
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class SWRFusedBatchNormalization(TaskNormalization, FusedBatchNormalization):
+    """`FusedBatchNormalization` with a `mode` that says what a task owns of it."""
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class SWRSubSpectralNormalization(TaskNormalization, SubSpectralNormalization):
+    """`SubSpectralNormalization` with a `mode` that says what a task owns of it."""

@@ -1,0 +1,1 @@
+"""Command-line recipes: `python -m swr_keras.recipes.<name>`."""

@@ -1,0 +1,139 @@
+r"""Keyword spotting: from folders of recordings to verified int8 models, one for each task.
+
+Trains (or loads) a base on the words of all folders, learns for each folder which layers to
+change at the target cost, trains these, and writes the merged models:
+
+  python -m swr_keras.recipes.kws --data_dir=english,mandarin --target_cost=0.1
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from swr_keras.backbones.bcresnet import TAUS
+from swr_keras.layers.normalization import TaskNormalization
+from swr_keras.policy.policy import READINGS, check_target_cost
+from swr_keras.recipes.kws_run import Settings, run
+
+_BACKBONES = [f"bcresnet{tau:g}" for tau in TAUS]
+
+flags.DEFINE_list(
+    "data_dir",
+    None,
+    "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
+    "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/.",
+)
+flags.DEFINE_list(
+    "keywords", None, "Words to spot, over all folders. Default: all but --unknown_words."
+)
+flags.DEFINE_list(
+    "unknown_words",
+    None,
+    "Words of the class 'unknown', over all folders. Default: all but --keywords.",
+)
+flags.DEFINE_bool("silence", True, "Whether there is a class 'silence', made of the noises.")
+flags.DEFINE_float("clip_seconds", 1.0, "Length of a clip in seconds.", lower_bound=0.1)
+flags.DEFINE_bool("resample", False, "Whether to accept other sample rates than 16 kHz.")
+flags.DEFINE_enum(
+    "audio_reader", "soundfile", ["soundfile", "tensorflow_io"], "Library that decodes the clips."
+)
+flags.DEFINE_enum("backbone", "bcresnet1", _BACKBONES, "Architecture of the base.")
+flags.DEFINE_string(
+    "base", None, "A trained base (.keras) with log-mel inputs. Default: train one on all words."
+)
+flags.DEFINE_list(
+    "target_cost",
+    ["0.1"],
+    "Share of the base's parameters that a task may own, from 0 to 1; or several, comma-separated.",
+)
+flags.DEFINE_enum("reading", "budget", READINGS, "How layers are chosen from their probabilities.")
+flags.DEFINE_enum(
+    "bn_mode", "statistics", TaskNormalization.MODES, "What of batch norm belongs to a task."
+)
+flags.DEFINE_integer("base_epochs", 30, "Epochs of the base.", lower_bound=1)
+flags.DEFINE_integer("supernet_epochs", 15, "Epochs of each task's super-net.", lower_bound=1)
+flags.DEFINE_integer(
+    "search_steps", 2000, "Steps of each task's policy search, of 16 clips.", lower_bound=10
+)
+flags.DEFINE_integer("task_epochs", 30, "Epochs of each task model.", lower_bound=1)
+flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
+flags.DEFINE_float("base_learning_rate", 5e-3, "Adam's first rate for the base.", lower_bound=0)
+flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate for task models.", lower_bound=0)
+flags.DEFINE_float(
+    "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
+)
+flags.DEFINE_float("cost_weight", 1.0, "Factor of the cost loss in the policy search.")
+flags.DEFINE_list(
+    "train_snr_db",
+    None,
+    "Lowest and highest SNR of training noise in dB. Default: the paper's noise, of random gain.",
+)
+flags.DEFINE_list(
+    "test_snr_db", None, "Lowest and highest SNR at validation and test in dB. Default: no noise."
+)
+flags.DEFINE_bool("baselines", True, "Whether to train classifier-only and fine-tuning all, too.")
+flags.DEFINE_integer(
+    "random_policies", 0, "Number of random policies to compare with at each cost.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "calibration_clips", 200, "Training clips that int8 is calibrated on.", lower_bound=1
+)
+flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+flags.DEFINE_string("output_dir", "runs/kws", "Folder to write; must be new or empty.")
+
+flags.mark_flag_as_required("data_dir")
+
+
+def _numbers(values: Sequence[str] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(float(value) for value in values)
+
+
+def _valid_costs(values):
+    try:
+        costs = _numbers(values)
+        for cost in costs:
+            check_target_cost(cost)
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from None
+    return bool(costs)
+
+
+def _valid_snr(values):
+    try:
+        snr = _numbers(values)
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from None
+    if snr is not None and (len(snr) != 2 or snr[0] > snr[1]):
+        raise flags.ValidationError(f"expected the lowest and the highest SNR, received {values}")
+    return True
+
+
+flags.register_validator("target_cost", _valid_costs)
+flags.register_validator("train_snr_db", _valid_snr)
+flags.register_validator("test_snr_db", _valid_snr)
+flags.register_validator(
+    "cost_weight", lambda value: value > 0, message="the cost loss needs a positive factor"
+)
+
+
+def settings_from_flags() -> Settings:
+    """Returns the flags as one value."""
+    values = {flag.name: flag.value for flag in flags.FLAGS.get_key_flags_for_module(__name__)}
+    values |= {name: _numbers(values[name]) for name in ("target_cost", "train_snr_db", "test_snr_db")}
+    return Settings(**values)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}. Flags take the form --name=value.")
+    try:
+        run(settings_from_flags())
+    except (ValueError, OSError, ImportError) as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,120 @@
+"""One base, many tasks."""
+
+import os
+import pathlib
+import re
+
+import keras
+
+from swr_keras.tasks.pack import TaskPack, fingerprint
+from swr_keras.training.task_model import TaskModel
+
+_SUFFIX = ".swr.h5"
+
+
+class TaskLibrary:
+    """The packs of several tasks on one base, by name.
+
+    Args:
+        base: The built base that all packs were made on; it is not touched.
+    """
+
+    def __init__(self, base: keras.Model):
+        self.base = base
+        self._fingerprint = fingerprint(base)
+        self._packs: dict[str, TaskPack] = {}
+
+    def __len__(self):
+        return len(self._packs)
+
+    def __iter__(self):
+        return iter(self._packs)
+
+    def __getitem__(self, name: str) -> TaskPack:
+        if name not in self._packs:
+            raise KeyError(f"No task '{name}' in this library. It has {list(self._packs)}.")
+        return self._packs[name]
+
+    def add(self, name: str, pack: TaskPack):
+        """Adds a task.
+
+        Raises:
+            ValueError: If the name is taken or unfit for a file name, or if the pack was made on
+                another base.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(
+                "The name of a task is made of letters, digits, '_', '-' and '.', since a file is "
+                f"named by it. Received: {name!r}."
+            )
+        if name in self._packs:
+            raise ValueError(f"The library has a task '{name}' already. Choose another name.")
+        if pack.base_fingerprint != self._fingerprint:
+            raise ValueError(
+                f"Task '{name}' was made on another base: it expects the fingerprint "
+                f"{pack.base_fingerprint[:12]}, '{self.base.name}' has {self._fingerprint[:12]}."
+            )
+        self._packs[name] = pack
+
+    def merged(self, name: str) -> keras.Model:
+        """Returns a task's model as a new plain Keras model.
+
+        Raises:
+            KeyError: If there is no such task.
+        """
+        return TaskModel.from_pack(self.base, self[name]).merge()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the base's weights and of all packs."""
+        return _model_bytes(self.base) + sum(pack.num_bytes for pack in self._packs.values())
+
+    def __str__(self) -> str:
+        base, copies = _model_bytes(self.base), len(self) * _model_bytes(self.base)
+        lines = [f"{'':<20}  {'bytes':>12}  {'cost':>6}", f"{'base':<20}  {base:>12,}"]
+        lines += [
+            f"{name:<20}  {pack.num_bytes:>12,}  {pack.policy.achieved_cost:>6.3f}"
+            for name, pack in self._packs.items()
+        ]
+        lines.append(f"{'total':<20}  {self.num_bytes:>12,}")
+        lines.append(f"{f'{len(self)} full copies':<20}  {copies:>12,}")
+        return "\n".join(lines)
+
+    def save(self, folder: str | os.PathLike):
+        """Writes `base.keras` and one `<name>.swr.h5` a task into a folder, made if needed."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.base, folder / "base.keras")
+        for name, pack in self._packs.items():
+            pack.save(folder / f"{name}{_SUFFIX}")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> "TaskLibrary":
+        """Reads what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If the folder has no `base.keras`.
+            ValueError: If a pack is damaged or was made on another base.
+        """
+        folder = pathlib.Path(folder)
+        if not (folder / "base.keras").is_file():
+            raise FileNotFoundError(f"'{folder}' is no task library: it has no 'base.keras'.")
+        library = cls(keras.saving.load_model(folder / "base.keras"))
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            library.add(path.name.removesuffix(_SUFFIX), TaskPack.load(path))
+        return library
+
+
+def save_model(model: keras.Model, path: str | os.PathLike):
+    """Saves a model in the `.keras` format, whole or not at all."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        model.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _model_bytes(model):
+    return sum(variable.numpy().nbytes for variable in model.weights)

@@ -1,0 +1,135 @@
+"""Task packs: one small file with all that a task changes of its base."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import pathlib
+
+import h5py
+import keras
+import numpy as np
+
+from swr_keras.policy.policy import Policy
+from swr_keras.tasks.atomic import write_atomically
+
+_FORMAT = "swr_keras.pack/1"
+_PREFIX_BYTES = 512
+_HEADER = ("num_classes", "batch_norm", "head", "base_fingerprint")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskPack:
+    """What makes a task of a base: deltas, head, batch norm state and policy.
+
+    A file of it is HDF5 behind a prefix of 512 bytes that holds a checksum of the rest, so a
+    damaged file is never loaded.
+
+    Attributes:
+        arrays: The task's variables by layer path and name, e.g. `"stem_conv/kernel_delta"`.
+        policy: The layers it changes.
+        num_classes: Outputs of its head.
+        batch_norm: Batch norm mode it was trained with.
+        head: Path of the head in the base.
+        base_fingerprint: `fingerprint` of the base.
+    """
+
+    arrays: dict[str, np.ndarray]
+    policy: Policy
+    num_classes: int
+    batch_norm: str
+    head: str
+    base_fingerprint: str
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def check(self, shapes: dict[str, tuple[int, ...]]):
+        """Raises ValueError unless the arrays have just these names and shapes."""
+        missing, unknown = sorted(shapes.keys() - self.arrays), sorted(self.arrays - shapes.keys())
+        if missing or unknown:
+            raise ValueError(
+                f"The pack does not fit its policy: missing arrays {missing}, unknown arrays "
+                f"{unknown}. Save the pack again from its task model."
+            )
+        wrong = {
+            name: f"{self.arrays[name].shape} instead of {shape}"
+            for name, shape in shapes.items()
+            if self.arrays[name].shape != shape
+        }
+        if wrong:
+            raise ValueError(f"Arrays of the pack have wrong shapes: {wrong}.")
+
+    def save(self, path: str | os.PathLike):
+        """Writes the pack, whole or not at all."""
+        content = self._to_hdf5()
+        write_atomically(path, _prefix(hashlib.sha256(content).hexdigest()) + content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "TaskPack":
+        """Reads a pack.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no pack, or a damaged one.
+        """
+        data = pathlib.Path(path).read_bytes()
+        prefix, content = data[:_PREFIX_BYTES], data[_PREFIX_BYTES:]
+        try:
+            header = json.loads(prefix.decode())
+            known = header["format"] == _FORMAT and prefix == _prefix(header["sha256"])
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"'{path}' is no task pack of format '{_FORMAT}', or its first bytes are damaged. "
+                f"Received {len(data)} bytes beginning with {data[:24]!r}."
+            )
+        if hashlib.sha256(content).hexdigest() != header["sha256"]:
+            raise ValueError(
+                f"Task pack '{path}' is damaged (truncated or changed): the checksum of its "
+                f"{len(data)} bytes is wrong. Copy or save it again."
+            )
+        return cls._from_hdf5(content)
+
+    def _to_hdf5(self):
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            header = {name: getattr(self, name) for name in _HEADER}
+            header["policy"] = self.policy.to_json()
+            file.attrs["header"] = json.dumps({**header, "keras": keras.version()})
+            for name, array in self.arrays.items():
+                file[name] = array
+        return buffer.getvalue()
+
+    @classmethod
+    def _from_hdf5(cls, content):
+        arrays = {}
+
+        def collect(name, item):
+            if isinstance(item, h5py.Dataset):
+                arrays[name] = item[()]
+
+        with h5py.File(io.BytesIO(content), "r") as file:
+            header = json.loads(file.attrs["header"])
+            file.visititems(collect)
+        header.pop("keras")
+        header.update(arrays=arrays, policy=Policy.from_json(header["policy"]))
+        return cls(**header)
+
+
+def _prefix(digest):
+    return json.dumps({"format": _FORMAT, "sha256": digest}).encode().ljust(_PREFIX_BYTES)
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Returns the SHA-256 of a model's weights: shapes, dtypes and bytes, in order."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        array = np.ascontiguousarray(variable.numpy())
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,227 @@
+"""Stage 1b: learn where to change, for every cost at once."""
+
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from swr_keras.policy.gates import (
+    COST_FORMS,
+    annealed_temperature,
+    cost_loss,
+    expected_cost,
+    gumbel_gates,
+)
+from swr_keras.policy.network import PolicyNetwork
+from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.training.supernet import SuperNet
+from swr_keras.training.transfer_model import update_loss
+
+COST_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_COST_DRAWS = 64
+_TOLERANCE = 0.03
+
+
+class PolicySearch(keras.Model):
+    """Trains a policy network against a frozen super-net.
+
+    Each step draws a target cost c uniformly from (0, 1), has the policy network give hard
+    Gumbel gates for it, and runs the super-net with these gates on a batch. The loss is the task
+    loss plus `cost_weight` times the cost loss. The super-net runs in inference mode and isn't
+    changed; only the policy network is trained.
+
+    The cost loss needs no data, so it is averaged over 64 draws of c a step (the first is the one
+    of the gates): the same objective with less noise, and the expected cost follows c in far
+    fewer steps.
+
+    Metrics besides those of `compile`: `task_loss`, `cost_loss`, `expected_cost` (mean over the
+    c's drawn) and `tracking_error`, the mean of |expected cost - c| over a grid of c from 0.05
+    to 0.9 after the last step. `validation_data` is evaluated with costs and gates drawn as in
+    training.
+
+    Args:
+        supernet: A trained `SuperNet`; it is not changed.
+        hidden_units: Units of the policy network's hidden layers.
+        seed: Seed of the draws of costs and gates.
+
+    Source: section 2.2 and 2.3 of arXiv 2302.13435.
+    """
+
+    def __init__(self, supernet: SuperNet, *, hidden_units=64, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.supernet = supernet
+        self.gates = [layer.gate for layer in supernet.policy_layers.values()]
+        self.num_parameters = [layer.num_parameters() for layer in supernet.policy_layers.values()]
+        weights = np.asarray(self.num_parameters, "float32")
+        self.layer_weights = weights / weights.sum()
+        self.network = PolicyNetwork(len(self.gates), hidden_units)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.temperature = self.add_weight(name="temperature", shape=(), trainable=False)
+        self.task_loss = keras.metrics.Mean("task_loss")
+        self.cost_loss = keras.metrics.Mean("cost_loss")
+        self.expected_cost = keras.metrics.Mean("expected_cost")
+        self.tracking_error = LastValue("tracking_error")
+        self.built = True
+
+    @property
+    def trainable_variables(self):
+        return self.network.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.network.trainable_weights
+
+    def compile(self, *args, cost_weight=1.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
+        """Configures the search; other arguments are those of `keras.Model.compile`.
+
+        Args:
+            cost_weight: Factor of the cost loss (lambda of the paper).
+            cost_form: `"l1"` or `"l2"`, see `policy.cost_loss`.
+            temperatures: Gumbel-softmax temperature at the first and the last step; it falls by a
+                cosine between them.
+        """
+        if cost_form not in COST_FORMS:
+            raise ValueError(f"`cost_form` must be one of {COST_FORMS}. Received: {cost_form!r}.")
+        if cost_weight <= 0 or min(temperatures) <= 0:
+            raise ValueError(
+                "`cost_weight` and `temperatures` must be positive. Received: "
+                f"cost_weight={cost_weight}, temperatures={temperatures}."
+            )
+        super().compile(*args, **kwargs)
+        self.cost_weight = cost_weight
+        self.cost_form = cost_form
+        self.temperatures = temperatures
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """`keras.Model.fit`; warns if the policy learned doesn't follow the target cost."""
+        callbacks = [_Annealing(self), *_as_list(callbacks)]
+        history = super().fit(*args, callbacks=callbacks, **kwargs)
+        error = self.grid_error()
+        if error > _TOLERANCE:
+            costs = ", ".join(f"{self._expected(c):.2f} for {c}" for c in COST_GRID)
+            warnings.warn(
+                f"The policy doesn't follow the target cost: the expected cost is {costs} "
+                f"(mean error {error:.3f}). Raise the number of steps (more epochs or smaller "
+                f"batches), the learning rate, or cost_weight (now {self.cost_weight}).",
+                stacklevel=2,
+            )
+        return history
+
+    def call(self, inputs, target_cost=0.5, training=None):
+        """Outputs of the super-net with the thresholded policy for a target cost."""
+        probabilities = self.network.probabilities(ops.full((1,), target_cost))[0]
+        return self._run_supernet(inputs, ops.cast(probabilities > 0.5, "float32"))
+
+    def train_step(self, data):
+        """One step on the policy network alone."""
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, y_pred = self._objective(data)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        return self._updated_metrics(data, loss, y_pred)
+
+    def test_step(self, data):
+        """The objective of `train_step`, with costs and gates drawn in the same way."""
+        loss, y_pred = self._objective(data)
+        return self._updated_metrics(data, loss, y_pred)
+
+    def _objective(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        costs = keras.random.uniform((_COST_DRAWS,), seed=self.seed_generator)
+        logits = self.network(costs)
+        gates = gumbel_gates(logits[0], self.temperature, self.seed_generator)
+        y_pred = self._run_supernet(x, gates)
+        task_loss = self.compute_loss(x, y, y_pred, sample_weight)
+        expected = expected_cost(ops.softmax(logits)[..., 0], self.layer_weights)
+        cost = cost_loss(expected, costs, self.cost_form)
+        self.task_loss.update_state(task_loss * replicas)
+        self.cost_loss.update_state(cost)
+        self.expected_cost.update_state(ops.mean(expected))
+        return task_loss + self.cost_weight * cost / replicas, y_pred
+
+    def _updated_metrics(self, data, loss, y_pred):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        update_loss(self, loss)
+        self.tracking_error.update_state(self._grid_error())
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def grid_error(self) -> float:
+        """Returns the mean of |expected cost - c| over costs c from 0.05 to 0.9."""
+        return float(self._grid_error())
+
+    def probabilities(self, target_cost: float) -> np.ndarray:
+        """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
+        check_target_cost(target_cost)
+        return ops.convert_to_numpy(self.network.probabilities(ops.full((1,), target_cost))[0])
+
+    def policy(self, target_cost: float, reading: str = "budget") -> Policy:
+        """Returns the policy for a target cost; any cost can be asked for, without training.
+
+        Args:
+            target_cost: Share of the policy layers' parameters that a task may own, in [0, 1].
+            reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
+        """
+        return Policy.from_probabilities(
+            list(self.supernet.policy_layers),
+            self.num_parameters,
+            self.probabilities(target_cost).tolist(),
+            target_cost,
+            reading,
+        )
+
+    def _run_supernet(self, inputs, gates):
+        mapping = list(zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.supernet(inputs, training=False)
+
+    def _grid_error(self):
+        grid = ops.convert_to_tensor(COST_GRID, "float32")
+        expected = expected_cost(self.network.probabilities(grid), self.layer_weights)
+        return ops.mean(ops.abs(expected - grid))
+
+    def _expected(self, cost):
+        return float(np.sum(self.probabilities(cost) * self.layer_weights))
+
+
+@keras.saving.register_keras_serializable(package="swr_keras")
+class LastValue(keras.metrics.Metric):
+    """The last value it was given in an epoch."""
+
+    def __init__(self, name, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.value = self.add_weight(name="value", initializer="zeros")
+
+    def update_state(self, value):
+        self.value.assign(value)
+
+    def result(self):
+        return ops.convert_to_tensor(self.value)
+
+
+class _Annealing(keras.callbacks.Callback):
+    """Sets the temperature by the progress of the training."""
+
+    def __init__(self, search):
+        super().__init__()
+        self.search = search
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        self.on_train_batch_begin(0)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        steps = self.params.get("steps") or 1
+        progress = (self.epoch + min(batch / steps, 1.0)) / self.params["epochs"]
+        temperature = annealed_temperature(progress, *self.search.temperatures)
+        self.search.temperature.assign(temperature)
+
+
+def _as_list(callbacks):
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]

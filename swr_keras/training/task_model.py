@@ -1,0 +1,88 @@
+"""Stage 2: the chosen layers, from zero."""
+
+from swr_keras.policy.policy import Policy
+from swr_keras.tasks.pack import TaskPack, fingerprint
+from swr_keras.training.transfer_model import TransferModel
+
+
+class TaskModel(TransferModel):
+    """The base with the gates of a policy: deltas of the chosen layers start at zero.
+
+    An ordinary `keras.Model` for classification: `compile`, `fit`, callbacks, `validation_data`.
+
+    Args:
+        base: A built Functional or Sequential model; it is not touched.
+        policy: The layers to change. Its layers must be the base's.
+        num_classes, batch_norm, head: As for `TransferModel`.
+
+    Raises:
+        ValueError: If the policy was made for other layers; see also `reparametrize`.
+
+    Source: section 2.3 of arXiv 2302.13435.
+    """
+
+    def __init__(
+        self,
+        base,
+        policy: Policy,
+        *,
+        num_classes=None,
+        batch_norm="statistics",
+        head=None,
+        **kwargs,
+    ):
+        super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
+        sizes = {path: layer.num_parameters() for path, layer in self.policy_layers.items()}
+        if sizes != dict(zip(policy.layers, policy.num_parameters, strict=True)):
+            differing = sorted(
+                set(sizes.items()) ^ set(zip(policy.layers, policy.num_parameters, strict=True))
+            )
+            raise ValueError(
+                f"The policy was made for other layers than those of '{base.name}'. Differing "
+                f"(layer, parameters): {differing[:6]}. Learn a policy on this base."
+            )
+        self.policy = policy
+        self.base_fingerprint = fingerprint(base)
+        for path, selected in zip(policy.layers, policy.selected, strict=True):
+            self.policy_layers[path].gate.assign(float(selected))
+        self._set_owned()
+
+    def pack(self) -> TaskPack:
+        """Returns what makes this task of the base, as a value that can be saved."""
+        variables = self.task_variables()
+        return TaskPack(
+            arrays={name: variable.numpy() for name, variable in variables.items()},
+            policy=self.policy,
+            num_classes=self.num_classes,
+            batch_norm=self.batch_norm,
+            head=self.head_path,
+            base_fingerprint=self.base_fingerprint,
+        )
+
+    @classmethod
+    def from_pack(cls, base, pack: TaskPack) -> "TaskModel":
+        """Rebuilds the model of a pack on its base.
+
+        Raises:
+            ValueError: If the base isn't the one the pack was made on, or if an array of the pack
+                is missing, unknown or of another shape.
+        """
+        found = fingerprint(base)
+        if found != pack.base_fingerprint:
+            raise ValueError(
+                f"The pack was made on another base: it expects the fingerprint "
+                f"{pack.base_fingerprint[:12]}, '{base.name}' has {found[:12]}. Load the base "
+                "that the pack was trained on."
+            )
+        model = cls(
+            base,
+            pack.policy,
+            num_classes=pack.num_classes,
+            batch_norm=pack.batch_norm,
+            head=pack.head,
+        )
+        variables = model.task_variables()
+        pack.check({name: tuple(variable.shape) for name, variable in variables.items()})
+        for name, variable in variables.items():
+            variable.assign(pack.arrays[name])
+        return model

@@ -1,0 +1,93 @@
+"""What the super-net and the task model share: a reparametrized copy of the base, and its step."""
+
+import keras
+import tensorflow as tf
+
+from swr_keras.layers.conversion import find_head, merge, policy_layers, reparametrize, walk
+from swr_keras.layers.normalization import TaskNormalization
+
+
+class TransferModel(keras.Model):
+    """A reparametrized copy of a base with a new head, trained in what a task may own.
+
+    Args:
+        base: A built Functional or Sequential model; it is not touched.
+        num_classes: Outputs of the new head; as many as the base's by default.
+        batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
+        head: Path of the base's head; by default its last layer with weights.
+
+    Attributes:
+        model: The reparametrized model.
+        policy_layers: Its reparametrized layers by path, in the order of the model.
+        owned_variables: The variables that training changes by gradient: the deltas of layers
+            with an open gate, the head and, with `batch_norm="affine"`, gamma and beta.
+
+    Raises:
+        ValueError: See `reparametrize`.
+    """
+
+    def __init__(self, base, *, num_classes=None, batch_norm="statistics", head=None, **kwargs):
+        super().__init__(**kwargs)
+        self.head_path = find_head(base, head)
+        self.num_classes = num_classes or base.output_shape[-1]
+        self.batch_norm = batch_norm
+        self.model = reparametrize(
+            base, num_classes=self.num_classes, head=self.head_path, batch_norm=batch_norm
+        )
+        self.policy_layers = policy_layers(self.model)
+        self.owned_variables = []
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return self.model(inputs, training=training)
+
+    def task_variables(self) -> dict[str, keras.Variable]:
+        """Returns every variable that is the task's own, by layer path and name.
+
+        These are the deltas of layers with an open gate, the head, and what the batch norm mode
+        leaves to the task.
+        """
+        variables: dict[str, keras.Variable] = {}
+        for path, layer in walk(self.model):
+            if path == self.head_path:
+                own = {variable.name: variable for variable in layer.weights}
+            elif isinstance(layer, TaskNormalization):
+                own = layer.task_variables()
+            elif path in self.policy_layers and float(layer.gate) > 0:
+                own = {f"{name}_delta": delta for name, delta in layer.delta.items()}
+            else:
+                own = {}
+            variables |= {f"{path}/{name}": variable for name, variable in own.items()}
+        return variables
+
+    def train_step(self, data):
+        """One step on the owned variables alone, whatever `trainable` says of the layers."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.owned_variables)
+        self.optimizer.apply(gradients, self.owned_variables)
+        update_loss(self, loss)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def merge(self, *, check_on=None) -> keras.Model:
+        """Returns the task's model as a new plain Keras model, see `swr_keras.merge`."""
+        return merge(self.model, check_on=check_on)
+
+    def _set_owned(self):
+        """Collects the owned variables by the gates as they are, and freezes all others."""
+        own = self.task_variables().values()
+        self.owned_variables = [variable for variable in own if variable.trainable]
+        for layer in self.policy_layers.values():
+            for delta in layer.delta.values():
+                delta.trainable = float(layer.gate) > 0
+
+
+def update_loss(model: keras.Model, loss):
+    """Adds the loss of a custom step, divided by the replicas as Keras does, to the metrics."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss * replicas)

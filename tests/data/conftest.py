@@ -1,0 +1,53 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+RATE_HZ = 16000
+
+
+@pytest.fixture
+def write():
+    """Writes float audio, a 440 Hz tone of a second by default, and returns the path."""
+
+    def _write(path, audio=None, rate_hz=RATE_HZ, subtype="PCM_16"):
+        if audio is None:
+            audio = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz)
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, audio, rate_hz, subtype=subtype)
+        return path
+
+    return _write
+
+
+@pytest.fixture
+def corpus(tmp_path, write):
+    """A data set of 4 words x 4 speakers x 2 takes: bo validates, cy tests, ann and dee train."""
+    root = tmp_path / "corpus"
+    random = np.random.default_rng(0)
+    for word in ("yes", "no", "up", "dog"):
+        for speaker in ("ann", "bo", "cy", "dee"):
+            for take in range(2):
+                audio = random.uniform(-0.2, 0.2, 4000)
+                write(root / word / f"{speaker}_nohash_{take}.wav", audio)
+    for index in range(2):
+        noise = random.uniform(-0.5, 0.5, 2 * RATE_HZ + 1000 * index)
+        write(root / "_background_noise_" / f"noise{index}.flac", noise)
+    words = ("yes", "no", "up", "dog")
+    for file, speaker in (("validation_list.txt", "bo"), ("testing_list.txt", "cy")):
+        lines = [f"{word}/{speaker}_nohash_{take}.wav\n" for word in words for take in range(2)]
+        (root / file).write_text("".join(lines))
+    return root
+
+
+@pytest.fixture
+def recordings():
+    """Folder of real recordings, `english/` and `mandarin/` in Speech Commands layout."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "spoken_words"
+    folder = Path(os.environ.get("SWR_KERAS_TEST_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings in {folder}; set SWR_KERAS_TEST_DATA")
+    return folder
