@@ -1,5 +1,6 @@
 """Export to microcontrollers: int8 conversion, verified on TFLite Micro's kernels."""
 
+from swr_keras.export.arena import arena_bytes_host
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.flatbuffer import ExportError
 from swr_keras.export.int8 import convert_int8
@@ -10,6 +11,7 @@ __all__ = [
     "ExportError",
     "LiteModel",
     "Verification",
+    "arena_bytes_host",
     "convert_int8",
     "deploy_graph",
     "verify_int8",

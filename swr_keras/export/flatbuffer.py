@@ -1,6 +1,7 @@
 """What a `.tflite` file contains: operators and tensors, read by LiteRT's schema."""
 
 import dataclasses
+import math
 
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
@@ -11,6 +12,8 @@ _OPERATOR_NAMES = {
 _TYPE_NAMES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
+_WIDEST_BYTES = 8
+_BOOKKEEPING_BYTES = 65536
 
 
 class ExportError(ValueError):
@@ -26,12 +29,14 @@ class Tensor:
         dtype: Lower-case name of the type in the schema, such as `"int8"`.
         shape: Static shape.
         is_dynamic: Whether a size was unknown to the converter.
+        scale: Step of the int8 grid, `None` without one for the whole tensor.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     is_dynamic: bool
+    scale: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +49,23 @@ class Operator:
 
 @dataclasses.dataclass(frozen=True)
 class FlatBuffer:
-    """Contents of a `.tflite` file; `inputs` and `outputs` are those of the main graph."""
+    """Contents of a `.tflite` file.
+
+    Attributes:
+        inputs, outputs: Those of the main graph.
+        tensors, operators: Those of all graphs, operators in order of execution.
+        arena_limit_bytes: Memory that is surely enough for TFLite Micro.
+    """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
+
+    @property
+    def arena_limit_bytes(self) -> int:
+        activations = sum(_WIDEST_BYTES * math.prod(tensor.shape) for tensor in self.tensors)
+        return activations + _BOOKKEEPING_BYTES * (1 + len(self.tensors))
 
 
 def read_flatbuffer(data: bytes) -> FlatBuffer:
@@ -69,7 +85,7 @@ def read_flatbuffer(data: bytes) -> FlatBuffer:
             f"refuses ({error}). The file may be cut short; export it again."
         ) from error
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    graphs = [_read_graph(model, graph) for graph in model.subgraphs]
+    graphs = [_read_graph(model, graph) for graph in _listed(model.subgraphs)]
     return dataclasses.replace(
         graphs[0],
         tensors=tuple(tensor for graph in graphs for tensor in graph.tensors),
@@ -78,10 +94,10 @@ def read_flatbuffer(data: bytes) -> FlatBuffer:
 
 
 def _read_graph(model, graph):
-    tensors = [_read_tensor(tensor) for tensor in graph.tensors]
+    tensors = [_read_tensor(tensor) for tensor in _listed(graph.tensors)]
 
     def select(indices):
-        return tuple(tensors[i] for i in indices if i >= 0)
+        return tuple(tensors[i] for i in _listed(indices) if i >= 0)
 
     return FlatBuffer(
         inputs=select(graph.inputs),
@@ -89,19 +105,24 @@ def _read_graph(model, graph):
         tensors=tuple(tensors),
         operators=tuple(
             Operator(_operator_name(model.operatorCodes[op.opcodeIndex]), select(op.outputs))
-            for op in graph.operators
+            for op in _listed(graph.operators)
         ),
     )
 
 
 def _read_tensor(tensor):
-    signature = [] if tensor.shapeSignature is None else list(tensor.shapeSignature)
+    scales = _listed(tensor.quantization.scale) if tensor.quantization else []
     return Tensor(
         name=tensor.name.decode(),
         dtype=_TYPE_NAMES[tensor.type],
-        shape=tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape)),
-        is_dynamic=-1 in signature,
+        shape=tuple(int(size) for size in _listed(tensor.shape)),
+        is_dynamic=-1 in _listed(tensor.shapeSignature),
+        scale=float(scales[0]) if len(scales) == 1 else None,
     )
+
+
+def _listed(field):
+    return [] if field is None else list(field)
 
 
 def _operator_name(code):

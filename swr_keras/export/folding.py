@@ -15,12 +15,13 @@ _LINEAR = (
     *_DEPTHWISE,
     *_SEPARABLE,
 )
+_TIE_MARGIN = 1e-3
 
 
 def is_linear(layer) -> bool:
     """Whether `layer` is a plain Keras layer that batch norm can be folded into."""
     return (
-        type(layer) in _LINEAR
+        _has_kernels_and_bias_alone(layer)
         and layer.activation is keras.activations.linear
         and getattr(layer, "data_format", "channels_last") == "channels_last"
     )
@@ -38,21 +39,22 @@ def is_sub_spectral_norm(layer) -> bool:
     return type(layer) is SubSpectralNormalization
 
 
-def round_kernels(model: keras.Model) -> None:
-    """Rounds, in place, each kernel to the 255 values that int8 can tell apart per channel.
+def avoid_rounding_ties(model: keras.Model) -> None:
+    """Moves, in place, weights that int8 rounding could take either way off the middle.
 
-    int8 computes with these values in any case. Rounded before batch norm scales the channels,
-    they don't depend on the scale, so models that share a kernel also share its int8 bytes.
-    Rounded after it, about two weights in a million fall on the other side of a tie.
+    int8 has 255 values per output channel. Scaling a channel, as batch norm does once folded,
+    changes no weight's int8 value except by float32 rounding where a weight lies half-way between
+    two: about two in a million. A thousandth of a step away from there, models that share a
+    kernel also share its int8 bytes.
     """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            round_kernels(layer)
-        elif type(layer) in _LINEAR:
+            avoid_rounding_ties(layer)
+        elif _has_kernels_and_bias_alone(layer):
             weights = layer.get_weights()
             for i in range(len(weights) - layer.use_bias):
                 depthwise = type(layer) in _DEPTHWISE or (type(layer) in _SEPARABLE and i == 0)
-                weights[i] = _rounded(weights[i], channel_axes=2 if depthwise else 1)
+                weights[i] = _off_ties(weights[i], channel_axes=2 if depthwise else 1)
             layer.set_weights(weights)
 
 
@@ -110,10 +112,18 @@ def sub_spectral_norm_as_convolution(norm, inputs, *, name):
     return layers.Reshape((time, frequencies, channels), name=f"{name}_unflat")(x)
 
 
-def _rounded(kernel, *, channel_axes):
+def _has_kernels_and_bias_alone(layer):
+    lora, quantized = (getattr(layer, key, None) for key in ("lora_enabled", "quantization_mode"))
+    return type(layer) in _LINEAR and not lora and not quantized
+
+
+def _off_ties(kernel, *, channel_axes):
     axes = tuple(range(kernel.ndim - channel_axes))
     step = np.max(np.abs(np.float64(kernel)), axis=axes, keepdims=True) / 127
-    return np.rint(kernel / np.where(step, step, 1.0)) * step
+    units = kernel / np.where(step, step, 1.0)
+    middle = np.floor(units) + 0.5
+    away = middle + np.where(units >= middle, _TIE_MARGIN, -_TIE_MARGIN)
+    return np.where(np.abs(units - middle) < _TIE_MARGIN, away, units) * step
 
 
 def _affine(norm):

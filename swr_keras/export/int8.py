@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.flatbuffer import ExportError
-from swr_keras.export.folding import round_kernels
+from swr_keras.export.folding import avoid_rounding_ties
 from swr_keras.export.trace import copy_model
 from swr_keras.export.verify import verify_int8
 
@@ -46,9 +46,9 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
         >>> data = convert_int8(task.merge(), train_features[:256])
         >>> pathlib.Path("task.tflite").write_bytes(data)
     """
-    rounded = copy_model(model)
-    round_kernels(rounded)
-    deployed = deploy_graph(rounded)
+    model = copy_model(model)
+    avoid_rounding_ties(model)
+    deployed = deploy_graph(model)
     _check_model(deployed)
     examples = _check_calibration(calibration, deployed.input_shape[1:])
     data = _convert(deployed, examples)
@@ -96,6 +96,13 @@ def _check_model(model):
         raise ValueError(
             f"Expected a float32 input. Received: {model.inputs[0].dtype} in '{model.name}'."
         )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+            raise ValueError(
+                "Recurrent layers can't be converted: the TFLite converter crashes on their "
+                f"loops. Received: layer '{layer.name}' in '{model.name}'. Use convolutions over "
+                "time instead."
+            )
     for weight in model.weights:
         if not np.isfinite(weight).all():
             raise ExportError(

@@ -159,7 +159,7 @@ class _MicroEngine:
     def __init__(self, data, contents):
         try:
             self._interpreter = runtime.Interpreter.from_bytes(
-                data, arena_size=_arena_bytes(data, contents)
+                data, arena_size=contents.arena_limit_bytes
             )
         except RuntimeError as error:
             names = sorted({operator.name for operator in contents.operators})
@@ -192,11 +192,6 @@ def _micro_tensor(details):
         float(quantization["scales"][0]),
         int(quantization["zero_points"][0]),
     )
-
-
-def _arena_bytes(data, contents):
-    """Bounds the arena from above: no tensor shares memory, and there is room for the rest."""
-    return 8 * sum(int(np.prod(t.shape)) for t in contents.tensors) + len(data) + 2**20
 
 
 def _check_interface(contents):

@@ -12,6 +12,8 @@ from swr_keras.export.micro_operators import MICRO_OPERATORS
 _MAX_RANK = 4
 _MAX_LSB = 1
 _BLOCK_OPERATORS = ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
+# The converter's smallest step is 8e-9; kernels stop the process where they meet it.
+_MIN_SCALE = 1e-7
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
@@ -78,21 +80,6 @@ def verify_int8(data: bytes, inputs: Any) -> Verification:
 
 
 def _check_contents(contents: FlatBuffer) -> None:
-    for operator in contents.operators:
-        outputs = ", ".join(tensor.name for tensor in operator.outputs)
-        if operator.name in _BLOCK_OPERATORS:
-            raise ExportError(
-                f"{operator.name} (writes '{outputs}') is what the converter leaves of a dilated "
-                "convolution when the batch is unknown; TFLite Micro computes it wrongly. Convert "
-                "with a batch of 1: `convert_int8`, or `deploy_graph` before your own converter."
-            )
-        if operator.name not in MICRO_OPERATORS:
-            raise ExportError(
-                f"TFLite Micro has no operator {operator.name} (writes '{outputs}'). Replace the "
-                "layer by one that TFLite Micro has and train again."
-            )
-    for tensor in contents.tensors:
-        _check_tensor(tensor)
     for kind, tensors in (("Input", contents.inputs), ("Output", contents.outputs)):
         for tensor in tensors:
             if tensor.dtype != "int8":
@@ -101,6 +88,39 @@ def _check_contents(contents: FlatBuffer) -> None:
                     "inference_input_type and inference_output_type to tf.int8, or use "
                     "`convert_int8`."
                 )
+    for operator in contents.operators:
+        _check_operator(operator)
+    for tensor in contents.tensors:
+        _check_tensor(tensor)
+
+
+def _check_operator(operator):
+    outputs = ", ".join(tensor.name for tensor in operator.outputs)
+    if operator.name in _BLOCK_OPERATORS:
+        raise ExportError(
+            f"{operator.name} (writes '{outputs}') is what the converter leaves of a dilated "
+            "convolution when the batch is unknown; TFLite Micro computes it wrongly. Convert "
+            "with a batch of 1: `convert_int8`, or `deploy_graph` before your own converter."
+        )
+    if operator.name not in MICRO_OPERATORS:
+        raise ExportError(
+            f"TFLite Micro has no operator {operator.name} (writes '{outputs}'). Replace the "
+            "layer by one that TFLite Micro has and train again."
+        )
+    floats = [tensor.dtype for tensor in operator.outputs if tensor.dtype in _FLOATS]
+    if floats and operator.name != "DEQUANTIZE":
+        raise ExportError(
+            f"{operator.name} (writes '{outputs}') computes in {floats[0]}: the converter has no "
+            "int8 form of it, or had no calibration examples. Use `convert_int8`; if it stays, "
+            "replace the layer by one with an int8 kernel and train again."
+        )
+    for tensor in operator.outputs:
+        if tensor.dtype == "int8" and tensor.scale is not None and tensor.scale < _MIN_SCALE:
+            raise ExportError(
+                f"{operator.name} writes '{tensor.name}', whose values vanish: one int8 step is "
+                f"{tensor.scale:.1e}. Check that the model is trained, batch-norm statistics "
+                "included, and that the calibration examples are real features."
+            )
 
 
 def _check_tensor(tensor):
@@ -118,8 +138,7 @@ def _check_tensor(tensor):
     if tensor.dtype in _FLOATS:
         raise ExportError(
             f"Tensor '{tensor.name}' is {tensor.dtype}: part of the model isn't quantized. "
-            "Convert to int8 alone, with calibration examples: `convert_int8`. If it stays, "
-            "replace the layer that writes it by one with an int8 kernel."
+            "Convert to int8 alone, with calibration examples: `convert_int8`."
         )
 
 

@@ -261,7 +261,7 @@ def _without_lora(config):
 
 
 def _check_base(base):
-    if not isinstance(base, keras.Model) or not _is_graph(base):
+    if not isinstance(base, keras.Model) or not _is_graph(base) or not base.built:
         raise ValueError(
             "`reparametrize` takes a Functional or Sequential model with its input shape known. "
             f"Received: {base} of type {type(base).__name__}. Rebuild a subclassed model with "

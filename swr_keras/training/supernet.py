@@ -14,4 +14,4 @@ class SuperNet(TransferModel):
 
     def __init__(self, base, *, num_classes=None, batch_norm="statistics", head=None, **kwargs):
         super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
-        self._set_owned()
+        self._open(self.policy_layers)

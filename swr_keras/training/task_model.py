@@ -43,9 +43,7 @@ class TaskModel(TransferModel):
             )
         self.policy = policy
         self.base_fingerprint = fingerprint(base)
-        for path, selected in zip(policy.layers, policy.selected, strict=True):
-            self.policy_layers[path].gate.assign(float(selected))
-        self._set_owned()
+        self._open(policy.selected_layers)
 
     def pack(self) -> TaskPack:
         """Returns what makes this task of the base, as a value that can be saved."""

@@ -19,6 +19,7 @@ class TransferModel(keras.Model):
     Attributes:
         model: The reparametrized model.
         policy_layers: Its reparametrized layers by path, in the order of the model.
+        open_layers: Paths of those whose gate is open.
         owned_variables: The variables that training changes by gradient: the deltas of layers
             with an open gate, the head and, with `batch_norm="affine"`, gamma and beta.
 
@@ -35,7 +36,8 @@ class TransferModel(keras.Model):
             base, num_classes=self.num_classes, head=self.head_path, batch_norm=batch_norm
         )
         self.policy_layers = policy_layers(self.model)
-        self.owned_variables = []
+        self.open_layers: frozenset[str] = frozenset()
+        self.owned_variables: list[keras.Variable] = []
         self.built = True
 
     def call(self, inputs, training=None):
@@ -53,7 +55,7 @@ class TransferModel(keras.Model):
                 own = {variable.name: variable for variable in layer.weights}
             elif isinstance(layer, TaskNormalization):
                 own = layer.task_variables()
-            elif path in self.policy_layers and float(layer.gate) > 0:
+            elif path in self.open_layers:
                 own = {f"{name}_delta": delta for name, delta in layer.delta.items()}
             else:
                 own = {}
@@ -76,13 +78,15 @@ class TransferModel(keras.Model):
         """Returns the task's model as a new plain Keras model, see `swr_keras.merge`."""
         return merge(self.model, check_on=check_on)
 
-    def _set_owned(self):
-        """Collects the owned variables by the gates as they are, and freezes all others."""
+    def _open(self, paths):
+        """Opens the gates of these layers, closes all others, and collects what is owned."""
+        self.open_layers = frozenset(paths)
+        for path, layer in self.policy_layers.items():
+            layer.gate.assign(float(path in self.open_layers))
+            for delta in layer.delta.values():
+                delta.trainable = path in self.open_layers
         own = self.task_variables().values()
         self.owned_variables = [variable for variable in own if variable.trainable]
-        for layer in self.policy_layers.values():
-            for delta in layer.delta.values():
-                delta.trainable = float(layer.gate) > 0
 
 
 def update_loss(model: keras.Model, loss):

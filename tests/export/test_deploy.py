@@ -111,6 +111,14 @@ def test_conv_that_is_an_output_is_not_folded():
         np.testing.assert_allclose(expected, actual, rtol=1e-5, atol=1e-5)
 
 
+def test_dense_with_lora_is_not_folded():
+    dense = layers.Dense(5)
+    model = keras.Sequential([keras.Input((7, 6)), dense, layers.BatchNormalization()])
+    dense.enable_lora(2)
+    dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
+    assert kinds(assert_equivalent(model)) == ["Dense", "DepthwiseConv1D"]
+
+
 def test_conv_with_activation_is_not_folded():
     model = keras.Sequential(
         [keras.Input((9, 8, 3)), layers.Conv2D(4, 3, activation="relu"), FusedBatchNormalization()]

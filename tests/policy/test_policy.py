@@ -1,0 +1,90 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swr_keras.policy import Policy
+
+LAYERS = ("a", "b", "c", "d")
+SIZES = (10, 40, 30, 20)
+PROBABILITIES = (0.2, 0.9, 0.6, 0.4)
+
+
+@st.composite
+def questions(draw):
+    count = draw(st.integers(1, 20))
+    sizes = draw(st.lists(st.integers(1, 10_000), min_size=count, max_size=count))
+    probabilities = draw(st.lists(st.floats(0, 1), min_size=count, max_size=count))
+    return [f"layer{i}" for i in range(count)], sizes, probabilities, draw(st.floats(0, 1))
+
+
+@given(questions())
+def test_budget_is_never_exceeded_and_nothing_left_out_would_fit(question):
+    layers, sizes, probabilities, target = question
+    policy = Policy.from_probabilities(layers, sizes, probabilities, target)
+    assert policy.achieved_cost <= target
+    budget = target * sum(sizes)
+    for size, chosen in zip(sizes, policy.selected, strict=True):
+        assert chosen or policy.owned_parameters + size > budget
+
+
+@given(questions())
+def test_threshold_takes_just_the_likely_layers(question):
+    layers, sizes, probabilities, target = question
+    policy = Policy.from_probabilities(layers, sizes, probabilities, target, "threshold")
+    assert policy.selected == tuple(p > 0.5 for p in probabilities)
+
+
+@given(questions(), st.sampled_from(["budget", "threshold"]))
+def test_json_round_trip(question, reading):
+    policy = Policy.from_probabilities(*question, reading)
+    assert Policy.from_json(policy.to_json()) == policy
+
+
+def test_budget_fills_by_falling_probability():
+    policy = Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.75)
+    assert policy.selected_layers == ("b", "c")
+    assert policy.owned_parameters == 70
+    assert policy.achieved_cost == 0.7
+    assert policy.expected_cost == pytest.approx((2 + 36 + 18 + 8) / 100)
+    assert Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 1.0).selected == (True,) * 4
+    assert Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.0).selected == (False,) * 4
+
+
+def test_table_shows_every_layer_and_the_costs():
+    text = str(Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.75))
+    rows = text.splitlines()
+    assert [row.split()[0] for row in rows[1:5]] == list(LAYERS)
+    assert rows[2].split() == ["b", "40", "40.0%", "0.90", "yes"]
+    assert "2 of 4 layers changed, 70 of 100 parameters" in rows[-1]
+    assert "achieved cost 0.700 for a target of 0.750" in rows[-1]
+
+
+@pytest.mark.parametrize("cost", [-0.1, 1.5, float("nan"), "0.1", None])
+def test_impossible_target_cost(cost):
+    with pytest.raises(ValueError, match="a number from 0 to 1. Received"):
+        Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, cost)
+
+
+def test_impossible_arguments():
+    with pytest.raises(ValueError, match="reading of a policy.*'best'"):
+        Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.1, "best")
+    with pytest.raises(ValueError, match="of one length"):
+        Policy(LAYERS, SIZES, PROBABILITIES, (True,), 0.1, "budget")
+    with pytest.raises(ValueError, match="must differ"):
+        Policy.from_probabilities(("a", "a"), (1, 2), (0.5, 0.5), 0.1)
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        Policy.from_probabilities(("a",), (1,), (1.5,), 0.1)
+
+
+def test_json_of_something_else_is_refused():
+    with pytest.raises(ValueError, match="must be JSON"):
+        Policy.from_json("{")
+    with pytest.raises(ValueError, match="format"):
+        Policy.from_json('{"layers": []}')
+    fields = json.loads(Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.1).to_json())
+    del fields["selected"]
+    fields["chosen"] = []
+    with pytest.raises(ValueError, match=r"missing \['selected'\], unknown \['chosen'\]"):
+        Policy.from_json(json.dumps(fields))

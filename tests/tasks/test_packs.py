@@ -1,0 +1,147 @@
+import dataclasses
+import os
+import stat
+
+import keras
+import numpy as np
+import pytest
+
+import swr_keras as swr
+from swr_keras.tasks.atomic import write_atomically
+from swr_keras.tasks.pack import fingerprint
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@pytest.fixture
+def task(base, arrays):
+    policy = swr.PolicySearch(swr.SuperNet(base, num_classes=3)).policy(0.6)
+    task = swr.TaskModel(base, policy, num_classes=3)
+    task.compile(keras.optimizers.Adam(1e-2), LOSS)
+    task.fit(*arrays, epochs=2, verbose=0)
+    return task
+
+
+@pytest.fixture
+def path(task, tmp_path):
+    path = tmp_path / "task.swr.h5"
+    task.pack().save(path)
+    return path
+
+
+def test_round_trip_gives_the_same_outputs(base, task, path, arrays):
+    restored = swr.TaskModel.from_pack(base, swr.TaskPack.load(path))
+    np.testing.assert_array_equal(restored(arrays[0]), task(arrays[0]))
+    assert restored.policy == task.policy
+
+
+def test_pack_holds_just_what_the_task_owns(base, task, path):
+    pack = swr.TaskPack.load(path)
+    deltas = {name.split("/")[0] for name in pack.arrays if name.endswith("_delta")}
+    assert deltas == set(task.policy.selected_layers)
+    others = {name for name in pack.arrays if not name.endswith("_delta")}
+    assert others == {"head/kernel", "head/bias", "norm/moving_mean", "norm/moving_variance"}
+    owned = sum(a.size for name, a in pack.arrays.items() if name.endswith("_delta"))
+    assert owned == task.policy.owned_parameters
+    assert pack.num_bytes == 4 * sum(array.size for array in pack.arrays.values())
+
+
+def test_every_damaged_byte_and_every_truncation_is_found(path):
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    positions = [*range(0, 600, 7), *rng.integers(0, len(data), 60), len(data) - 1]
+    for position in positions:
+        damaged = bytearray(data)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged|are damaged"):
+            swr.TaskPack.load(path)
+    for length in (0, 10, 511, 512, 1000, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(ValueError, match="is damaged|are damaged"):
+            swr.TaskPack.load(path)
+
+
+def test_missing_file_and_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        swr.TaskPack.load(tmp_path / "none.swr.h5")
+    (tmp_path / "text").write_text("hello" * 300)
+    with pytest.raises(ValueError, match="no task pack"):
+        swr.TaskPack.load(tmp_path / "text")
+
+
+def test_wrong_base_is_refused(base, task, arrays):
+    other = keras.models.clone_model(base)
+    other.set_weights(base.get_weights())
+    assert fingerprint(other) == fingerprint(base)
+    kernel = other.get_layer("conv").kernel
+    kernel.assign(np.nextafter(kernel.numpy(), np.float32(1)))
+    with pytest.raises(ValueError, match="made on another base"):
+        swr.TaskModel.from_pack(other, task.pack())
+
+
+def test_missing_extra_and_misshapen_arrays_are_refused(base, task):
+    pack = task.pack()
+    arrays = dict(pack.arrays)
+    head = arrays.pop("head/bias")
+    with pytest.raises(ValueError, match=r"missing arrays \['head/bias'\]"):
+        swr.TaskModel.from_pack(base, dataclasses.replace(pack, arrays=arrays))
+    with pytest.raises(ValueError, match=r"unknown arrays \['more/bias'\]"):
+        swr.TaskModel.from_pack(
+            base, dataclasses.replace(pack, arrays={**pack.arrays, "more/bias": head})
+        )
+    with pytest.raises(ValueError, match=r"wrong shapes: .*head/bias.*\(2,\) instead of \(3,\)"):
+        swr.TaskModel.from_pack(
+            base, dataclasses.replace(pack, arrays={**pack.arrays, "head/bias": head[:2]})
+        )
+
+
+def test_library_gives_merged_models_by_name(base, task, arrays, tmp_path):
+    library = swr.TaskLibrary(base)
+    library.add("english", task.pack())
+    library.add("mandarin", task.pack())
+    library.save(tmp_path / "library")
+    restored = swr.TaskLibrary.load(tmp_path / "library")
+    assert list(restored) == ["english", "mandarin"]
+    np.testing.assert_array_equal(
+        restored.merged("english")(arrays[0]), task.merge()(arrays[0])
+    )
+    base_bytes = sum(v.numpy().nbytes for v in base.weights)
+    assert restored.num_bytes == base_bytes + 2 * task.pack().num_bytes
+    assert f"{2 * base_bytes:,}" in str(restored)
+
+
+def test_library_refuses_what_does_not_fit(base, task, tmp_path):
+    library = swr.TaskLibrary(base)
+    library.add("english", task.pack())
+    with pytest.raises(ValueError, match="already"):
+        library.add("english", task.pack())
+    with pytest.raises(ValueError, match="name of a task"):
+        library.add("../english", task.pack())
+    with pytest.raises(KeyError, match="No task 'french'"):
+        library.merged("french")
+    with pytest.raises(ValueError, match="another base"):
+        library.add("other", dataclasses.replace(task.pack(), base_fingerprint="0" * 64))
+    with pytest.raises(FileNotFoundError, match="no task library"):
+        swr.TaskLibrary.load(tmp_path)
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_written_files_are_readable_by_others(tmp_path):
+    write_atomically(tmp_path / "file", b"content")
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)

@@ -1,0 +1,40 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+
+def build_base(num_classes=4, seed=0):
+    """A small convolutional classifier with batch norm and dropout."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((10, 8, 1))
+    x = layers.Conv2D(6, 3, use_bias=False, name="conv")(inputs)
+    x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
+    x = layers.ReLU()(x)
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = layers.Dropout(0.1)(x)
+    x = layers.Conv2D(8, 1, activation="relu", name="pointwise")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(num_classes, name="head")(x), name="base")
+
+
+@pytest.fixture
+def base():
+    return build_base()
+
+
+@pytest.fixture(scope="session")
+def arrays():
+    """96 examples of 3 classes that differ in where they are bright."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(96) % 3
+    x = rng.normal(size=(96, 10, 8, 1)).astype("float32")
+    for index, label in enumerate(labels):
+        x[index, 3 * label : 3 * label + 3] += 1.5
+    return x, labels
+
+
+@pytest.fixture
+def dataset(arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(32)

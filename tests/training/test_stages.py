@@ -1,0 +1,189 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import swr_keras as swr
+from swr_keras.training import transfer
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def policy_for(base, chosen):
+    sizes = {
+        path: layer.num_parameters()
+        for path, layer in swr.SuperNet(base, num_classes=3).policy_layers.items()
+    }
+    target = sum(sizes[path] for path in chosen) / sum(sizes.values())
+    probabilities = [float(path in chosen) for path in sizes]
+    return swr.Policy.from_probabilities(
+        list(sizes), list(sizes.values()), probabilities, target, "threshold"
+    )
+
+
+def snapshot(model):
+    return {variable.path: variable.numpy() for variable in model.variables}
+
+
+def changed(before, model):
+    after = snapshot(model)
+    assert before.keys() == after.keys()
+    return {path for path in before if np.any(before[path] != after[path])}
+
+
+def fit(model, arrays, epochs=2, **kwargs):
+    model.compile(keras.optimizers.Adam(1e-2), LOSS, metrics=["accuracy"])
+    return model.fit(*arrays, batch_size=32, epochs=epochs, verbose=0, **kwargs)
+
+
+def is_owned(path, layers, mode):
+    names = {f"{layer}/{weight}_delta" for layer in layers for weight in ("kernel", "bias")}
+    names |= {"head/kernel", "head/bias"}
+    if mode != "frozen":
+        names |= {"norm/moving_mean", "norm/moving_variance"}
+    if mode == "affine":
+        names |= {"norm/gamma", "norm/beta"}
+    return path in names or "seed_generator" in path
+
+
+ALL = ("conv", "depthwise", "pointwise")
+
+
+@pytest.mark.parametrize("mode", ["statistics", "affine", "frozen"])
+@pytest.mark.parametrize("chosen", [(), ("depthwise",), ("conv", "pointwise"), ALL])
+def test_training_moves_only_what_a_task_owns(base, arrays, chosen, mode):
+    weights = base.get_weights()
+    task = swr.TaskModel(base, policy_for(base, chosen), num_classes=3, batch_norm=mode)
+    before = snapshot(task.model)
+    fit(task, arrays)
+    moved = changed(before, task.model)
+    assert {path for path in moved if not is_owned(path, chosen, mode)} == set()
+    for layer in chosen:
+        assert f"{layer}/kernel_delta" in moved
+    assert "head/kernel" in moved
+    for old, new in zip(weights, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_thawing_the_model_changes_nothing_that_is_frozen(base, arrays):
+    task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=3)
+    task.trainable = False
+    task.trainable = True
+    before = snapshot(task.model)
+    fit(task, arrays)
+    assert not {p for p in changed(before, task.model) if not is_owned(p, ("conv",), "statistics")}
+
+
+def test_supernet_trains_every_layer_and_learns(base, arrays):
+    supernet = swr.SuperNet(base, num_classes=3)
+    assert list(supernet.policy_layers) == list(ALL)
+    history = fit(supernet, arrays, epochs=15, validation_data=arrays)
+    assert history.history["accuracy"][-1] > 0.8
+    assert {"loss", "val_loss", "val_accuracy"} <= history.history.keys()
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert supernet.evaluate(*arrays, verbose=0)[1] == pytest.approx(
+        history.history["val_accuracy"][-1]
+    )
+
+
+def test_loss_shown_is_the_loss(base, arrays):
+    task = swr.TaskModel(base, policy_for(base, ()), num_classes=3, batch_norm="frozen")
+    task.compile(keras.optimizers.SGD(0.0), LOSS)
+    shown = task.fit(*arrays, batch_size=96, verbose=0).history["loss"][0]
+    logits = task(arrays[0], training=False)
+    assert shown == pytest.approx(float(LOSS(arrays[1], logits)), rel=0.2)
+    assert task.evaluate(*arrays, verbose=0) == pytest.approx(float(LOSS(arrays[1], logits)))
+
+
+def test_sample_weights_and_callbacks_work(base, arrays, tmp_path):
+    task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
+    before = snapshot(task.model)
+    callbacks = [
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "a.weights.h5", save_weights_only=True),
+        keras.callbacks.EarlyStopping("loss", patience=1),
+    ]
+    task.compile("adam", LOSS, weighted_metrics=["accuracy"])
+    task.fit(
+        *arrays, sample_weight=np.zeros(96), batch_size=32, epochs=5, verbose=0, callbacks=callbacks
+    )
+    assert not any("delta" in path for path in changed(before, task.model))
+    assert (tmp_path / "log.csv").read_text().startswith("epoch,accuracy,loss")
+    task.load_weights(tmp_path / "a.weights.h5")
+
+
+def test_same_seed_same_weights(base, arrays):
+    runs = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=3)
+        fit(task, arrays)
+        runs.append(task.model.get_weights())
+    for first, second in zip(*runs, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_merged_model_is_plain_and_has_the_cost_of_the_base(base, arrays):
+    task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=4)
+    fit(task, arrays)
+    merged = task.merge(check_on=arrays[0])
+    np.testing.assert_allclose(merged(arrays[0]), task(arrays[0]), rtol=1e-4, atol=1e-5)
+    assert merged.count_params() == base.count_params()
+    assert [type(layer) for layer in merged.layers] == [type(layer) for layer in base.layers]
+    np.testing.assert_array_equal(
+        merged.get_layer("depthwise").get_weights()[0], base.get_layer("depthwise").get_weights()[0]
+    )
+
+
+def test_policy_of_another_base_is_refused(base):
+    other = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(2, name="a"), keras.layers.Dense(2, name="head")]
+    )
+    policy = swr.Policy.from_probabilities(["a"], [10], [1.0], 1.0)
+    swr.TaskModel(other, policy)
+    with pytest.raises(ValueError, match="other layers than those of 'base'"):
+        swr.TaskModel(base, policy)
+
+
+def test_works_under_a_distribution_strategy(arrays, base):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
+        task.compile("adam", LOSS, metrics=["accuracy"])
+    history = task.fit(*arrays, batch_size=32, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_transfer_runs_all_stages_within_budget(base, dataset):
+    weights = base.get_weights()
+    task = transfer.transfer(
+        base,
+        dataset,
+        target_cost=0.6,
+        num_classes=3,
+        validation_data=dataset,
+        epochs=3,
+        search_steps=60,
+        verbose=0,
+    )
+    assert 0 < task.policy.achieved_cost <= 0.6
+    assert task(next(iter(dataset))[0]).shape == (32, 3)
+    for old, new in zip(weights, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        transfer.transfer(base, dataset, target_cost=10)
+
+
+@pytest.mark.parametrize(
+    ("last", "from_logits"),
+    [
+        ([keras.layers.Dense(3)], True),
+        ([keras.layers.Dense(3, activation="softmax")], False),
+        ([keras.layers.Dense(3), keras.layers.Softmax()], False),
+    ],
+)
+def test_loss_follows_the_output_of_the_base(last, from_logits):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), *last])
+    assert transfer.classification_loss(model).from_logits == from_logits
+    wrapped = swr.SuperNet(model, head=last[0].name)
+    assert transfer.classification_loss(wrapped).from_logits == from_logits
