@@ -8,6 +8,7 @@ from swr_keras.tasks.pack import TaskPack
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
+from swr_keras.training.transfer import transfer
 
 __version__ = "0.1.0"
 
@@ -22,4 +23,5 @@ __all__ = [
     "layers",
     "merge",
     "reparametrize",
+    "transfer",
 ]

@@ -37,9 +37,9 @@ def deploy_graph(model: keras.Model) -> keras.Model:
     """
     graph = _fold_batch_norms(trace(model))
     inputs = static_inputs(graph.inputs)
-    values = {}
+    values: dict[int, keras.KerasTensor] = {}
     bind(values, graph.inputs, inputs)
-    times_called = Counter()
+    times_called: Counter[int] = Counter()
     for call in graph.calls:
         args, kwargs = substitute((call.args, call.kwargs), values)
         again = times_called[call.operation.name]
@@ -70,7 +70,7 @@ def _fold_batch_norms(graph):
         and times_called[id(call.operation)] == 1
         and used[id(call.output)] == 1
     }
-    folded = {}
+    folded: dict[int, Call | None] = {}
     for call in graph.calls:
         producer = producers.get(id(call.args[0])) if call.args else None
         if producer and folding.is_batch_norm(call.operation, len(producer.output.shape)):

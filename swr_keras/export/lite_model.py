@@ -182,7 +182,7 @@ class _MicroEngine:
         return self._interpreter.get_output(0).copy()
 
 
-_ENGINES = {"litert": _LiteRTEngine, "tflm": _MicroEngine}
+_ENGINES: dict[str, Any] = {"litert": _LiteRTEngine, "tflm": _MicroEngine}
 
 
 def _micro_tensor(details):

@@ -110,7 +110,8 @@ def _check_functional(model):
 
 def _trace(model):
     _check_functional(model)
-    calls, values = [], {}
+    calls: list[Call] = []
+    values: dict[int, keras.KerasTensor] = {}
 
     def record(operation, *args, **kwargs):
         if kwargs.get("training"):
@@ -152,7 +153,8 @@ def _identity(*tensors):
 
 
 def _without_identities(graph):
-    calls, values = [], {}
+    calls: list[Call] = []
+    values: dict[int, keras.KerasTensor] = {}
     for call in graph.calls:
         args, kwargs = substitute((call.args, call.kwargs), values)
         if call.operation is _identity or isinstance(call.operation, _TRAINING_ONLY):
@@ -163,7 +165,7 @@ def _without_identities(graph):
 
 
 def _make_names_unique(calls):
-    owners = {}
+    owners: dict[str, keras.Operation] = {}
     for operation in (call.operation for call in calls):
         name, suffix = operation.name, 0
         while owners.setdefault(operation.name, operation) is not operation:

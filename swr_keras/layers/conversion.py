@@ -98,7 +98,7 @@ def reparametrize(
     """
     normalization.check_mode(batch_norm)
     _check_base(base)
-    new_head: keras.Layer | None = None
+    new_head: Any = None
     if num_classes is not None:
         new_head = dict(walk(base))[find_head(base, head)]
 
@@ -106,7 +106,7 @@ def reparametrize(
         config = layer.get_config()
         if layer is new_head:
             config["units" if "units" in config else "filters"] = num_classes
-            return layer.__class__.from_config(_without_lora(config))
+            return layer.from_config(_without_lora(config))
         if _is_convertible(layer):
             return _REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
         if type(layer) in _NORMALIZATION:
@@ -252,7 +252,7 @@ def _same(layer):
     if isinstance(layer, keras.layers.Lambda):
         # `Lambda.from_config` refuses Python functions; the function itself is at hand here.
         return keras.layers.Lambda(**{**layer.get_config(), "function": layer.function})
-    return type(layer).from_config(layer.get_config())
+    return layer.from_config(layer.get_config())
 
 
 def _without_lora(config):

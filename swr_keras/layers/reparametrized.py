@@ -23,11 +23,11 @@ def _gated(name: str) -> property:
 class ReparametrizedLayer(keras.layers.Layer):
     """Computes with `W + s * dW` in place of every weight `W` of the Keras layer mixed with it.
 
-    A mixin: put it in front of a Keras layer class. Each weight that the layer's own `build()` creates
-    becomes a frozen, non-trainable weight and gets a zero-initialised trainable delta of the same
-    shape beside it. A scalar non-trainable `gate`, 1.0 at first, multiplies the deltas. A weight
-    regularizer acts on the delta, the part that is trained. Weights are stored in the layer's
-    variable dtype and added there, before the cast to the compute dtype of mixed precision.
+    A mixin: put it in front of a Keras layer class. Each weight that the layer's own `build()`
+    creates becomes a frozen, non-trainable weight and gets a zero-initialised trainable delta of
+    the same shape beside it. A scalar non-trainable `gate`, 1.0 at first, multiplies the deltas.
+    A weight regularizer acts on the delta, the part that is trained. Weights are stored in the
+    layer's variable dtype and added there, before the cast to the compute dtype of mixed precision.
 
     Attributes:
         frozen: Dict of the frozen weights by name (`"kernel"`, `"bias"`, ...), `keras.Variable`.

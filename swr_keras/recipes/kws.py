@@ -8,8 +8,9 @@ change at the target cost, trains these, and writes the merged models:
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from swr_keras.backbones.bcresnet import TAUS
 from swr_keras.layers.normalization import TaskNormalization
@@ -63,7 +64,7 @@ flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate for task models.", 
 flags.DEFINE_float(
     "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
 )
-flags.DEFINE_float("cost_weight", 1.0, "Factor of the cost loss in the policy search.")
+flags.DEFINE_float("cost_weight", 10.0, "Factor of the cost loss in the policy search.")
 flags.DEFINE_list(
     "train_snr_db",
     None,
@@ -91,12 +92,11 @@ def _numbers(values: Sequence[str] | None) -> tuple[float, ...] | None:
 
 def _valid_costs(values):
     try:
-        costs = _numbers(values)
-        for cost in costs:
+        for cost in _numbers(values) or ():
             check_target_cost(cost)
     except ValueError as error:
         raise flags.ValidationError(str(error)) from None
-    return bool(costs)
+    return bool(values)
 
 
 def _valid_snr(values):
@@ -119,14 +119,17 @@ flags.register_validator(
 
 def settings_from_flags() -> Settings:
     """Returns the flags as one value."""
-    values = {flag.name: flag.value for flag in flags.FLAGS.get_key_flags_for_module(__name__)}
-    values |= {name: _numbers(values[name]) for name in ("target_cost", "train_snr_db", "test_snr_db")}
+    defined = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
+    values: dict[str, Any] = {flag.name: flag.value for flag in defined}
+    for name in ("target_cost", "train_snr_db", "test_snr_db"):
+        values[name] = _numbers(values[name])
     return Settings(**values)
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}. Flags take the form --name=value.")
+    logging.set_verbosity(logging.WARNING)
     try:
         run(settings_from_flags())
     except (ValueError, OSError, ImportError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 from swr_keras import backbones, data
 from swr_keras.export import LiteModel, convert_int8
 from swr_keras.policy.policy import Policy
-from swr_keras.recipes.kws_results import Results, accuracy
+from swr_keras.recipes.kws_results import Results
 from swr_keras.recipes.kws_tasks import KeywordTask, Pipeline, combine, load_tasks
 from swr_keras.recipes.progress import Progress
 from swr_keras.tasks.atomic import write_atomically
@@ -71,7 +71,8 @@ def run(settings: Settings) -> None:
         ValueError: For anything wrong with the recordings, the base or the output folder, before
             training starts.
     """
-    folder = _new_folder(settings.output_dir)
+    folder = pathlib.Path(settings.output_dir)
+    _check_new(folder)
     keras.utils.set_random_seed(settings.seed)
     tasks = load_tasks(
         settings.data_dir,
@@ -90,8 +91,11 @@ def run(settings: Settings) -> None:
         train_snr_db=settings.train_snr_db,
         test_snr_db=settings.test_snr_db,
     )
+    input_shape = pipeline.features.shape(tasks[0].splits["training"].audio.shape[1])
+    base = _load_base(settings.base, input_shape) if settings.base else None
+    folder.mkdir(parents=True, exist_ok=True)
     recipe = _Recipe(settings, folder, tasks, pipeline)
-    recipe.run()
+    recipe.run(*(base or recipe.pretrain(input_shape)))
 
 
 class _Recipe:
@@ -104,8 +108,7 @@ class _Recipe:
         self.common = {"batch_norm": settings.bn_mode, "verbose": self.verbose}
         self.progress = Progress(*self._plan())
 
-    def run(self):
-        base, labels = self._base()
+    def run(self, base, labels):
         for task in self.tasks:
             results = self._run_task(task, base, labels)
             path = self.folder / task.name / "metrics.json"
@@ -115,28 +118,24 @@ class _Recipe:
 
     def _plan(self):
         """Number of stages and their work in clips."""
-        settings, trainings = self.settings, len(self.settings.target_cost)
-        stages = 2 + trainings * (1 + settings.random_policies) + 2 * settings.baselines
-        work = sum(
-            len(task.splits["training"].labels)
-            * (settings.supernet_epochs + (stages - 2) * settings.task_epochs)
-            + settings.search_steps * SEARCH_BATCH_SIZE
-            for task in self.tasks
-        )
-        pretraining = 0 if settings.base else 1
-        clips = sum(len(task.splits["training"].labels) for task in self.tasks)
-        return (
-            pretraining + stages * len(self.tasks),
-            work + pretraining * clips * settings.base_epochs,
-        )
-
-    def _base(self):
         settings = self.settings
-        if settings.base:
-            return _load_base(settings.base, self._input_shape())
+        models = len(settings.target_cost) * (1 + settings.random_policies)
+        models += 2 if settings.baselines else 0
+        epochs = settings.supernet_epochs + models * settings.task_epochs
+        search = settings.search_steps * SEARCH_BATCH_SIZE
+        clips = [len(task.splits["training"].labels) for task in self.tasks]
+        stages, work = 0, 0
+        if not settings.base:
+            stages, work = 1, sum(clips) * settings.base_epochs
+        stages += len(clips) * (1 + models)
+        return stages, work + sum(clips) * epochs + len(clips) * search
+
+    def pretrain(self, input_shape):
+        """Trains the base on the words of all tasks; returns it and its class names."""
+        settings = self.settings
         task = combine(self.tasks)
         base = backbones.bcresnet(
-            settings.tau, num_classes=len(task.labels), input_shape=self._input_shape()
+            settings.tau, num_classes=len(task.labels), input_shape=input_shape
         )
         work = len(task.splits["training"].labels) * settings.base_epochs
         with self.progress.stage(f"base: {settings.base_epochs} epochs on all words", work):
@@ -153,12 +152,7 @@ class _Recipe:
         write_atomically(self.folder / "base.json", labels.encode())
         return base, task.labels
 
-    def _input_shape(self):
-        samples = self.tasks[0].splits["training"].audio.shape[1]
-        return self.pipeline.features.shape(samples)
-
     def _run_task(self, task, base, base_labels):
-        """All stages of one task."""
         settings = self.settings
         train = self.pipeline.training(task)
         evaluation = {
@@ -241,15 +235,12 @@ class _Recipe:
         return LiteModel(int8)
 
 
-def _new_folder(path):
-    folder = pathlib.Path(path)
+def _check_new(folder):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"--output_dir '{folder}' exists already and is not an empty folder. Choose another "
             "one, or remove it."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _load_base(path, input_shape):

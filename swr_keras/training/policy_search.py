@@ -73,7 +73,7 @@ class PolicySearch(keras.Model):
     def trainable_weights(self):
         return self.network.trainable_weights
 
-    def compile(self, *args, cost_weight=1.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
+    def compile(self, *args, cost_weight=10.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
         """Configures the search; other arguments are those of `keras.Model.compile`.
 
         Args:

@@ -76,7 +76,7 @@ def learn_policy(
     search_steps: int = 2000,
     learning_rate: float = 1e-3,
     search_learning_rate: float = 5e-3,
-    cost_weight: float = 1.0,
+    cost_weight: float = 10.0,
     batch_norm: str = "statistics",
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),

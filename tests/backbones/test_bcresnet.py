@@ -36,9 +36,7 @@ def test_output_shapes_layer_by_layer(frames):
 
 def test_batch_norm_follows_short_trainings():
     norms = [
-        layer
-        for layer in bcresnet(1).layers
-        if isinstance(layer, keras.layers.BatchNormalization)
+        layer for layer in bcresnet(1).layers if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert len(norms) == 12 * 2 + 4 + 2
     assert all(layer.momentum == 0.9 and layer.epsilon == 1e-5 for layer in norms)

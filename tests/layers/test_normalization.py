@@ -45,7 +45,8 @@ def test_fused_equals_keras(shape):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "shape"), [({"scale": False}, (4, 5, 6, 3)), ({}, (8, 3)), ({"axis": 1}, (4, 3, 5, 5))]
+    ("kwargs", "shape"),
+    [({"scale": False}, (4, 5, 6, 3)), ({}, (8, 3)), ({"axis": 1}, (4, 3, 5, 5))],
 )
 def test_whatever_the_kernel_does_not_cover_takes_keras_path(kwargs, shape):
     x = np.random.default_rng(1).normal(size=shape).astype("float32")
@@ -119,11 +120,14 @@ def test_mode_says_what_training_changes(layer_class, mode, trained, moved, tmp_
         np.testing.assert_array_equal(model(x, training=True), model(x, training=False))
     model(x, training=True)
     assert np.any(layer.moving_mean.numpy() != before) == moved
-    assert set(layer.task_variables()) == {
-        "statistics": {"moving_mean", "moving_variance"},
-        "affine": {"moving_mean", "moving_variance", "gamma", "beta"},
-        "frozen": set(),
-    }[mode]
+    assert (
+        set(layer.task_variables())
+        == {
+            "statistics": {"moving_mean", "moving_variance"},
+            "affine": {"moving_mean", "moving_variance", "gamma", "beta"},
+            "frozen": set(),
+        }[mode]
+    )
     model.save(tmp_path / "m.keras")
     assert keras.saving.load_model(tmp_path / "m.keras").layers[0].mode == mode
 

@@ -103,9 +103,7 @@ def test_library_gives_merged_models_by_name(base, task, arrays, tmp_path):
     library.save(tmp_path / "library")
     restored = swr.TaskLibrary.load(tmp_path / "library")
     assert list(restored) == ["english", "mandarin"]
-    np.testing.assert_array_equal(
-        restored.merged("english")(arrays[0]), task.merge()(arrays[0])
-    )
+    np.testing.assert_array_equal(restored.merged("english")(arrays[0]), task.merge()(arrays[0]))
     base_bytes = sum(v.numpy().nbytes for v in base.weights)
     assert restored.num_bytes == base_bytes + 2 * task.pack().num_bytes
     assert f"{2 * base_bytes:,}" in str(restored)

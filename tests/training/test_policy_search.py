@@ -84,8 +84,7 @@ def test_search_changes_the_policy_network_alone(base, arrays):
     for old, new in zip(base_weights, base.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert all(
-        np.any(old != new)
-        for old, new in zip(network, search.network.get_weights(), strict=True)
+        np.any(old != new) for old, new in zip(network, search.network.get_weights(), strict=True)
     )
     assert all(float(gate) == 1.0 for gate in search.gates)
 

@@ -1,0 +1,183 @@
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+from absl import flags
+
+import swr_keras as swr
+from swr_keras.export import LiteModel
+from swr_keras.recipes import kws
+
+RATE_HZ = 16000
+
+
+def settings(*arguments):
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["kws", *arguments])
+    return kws.settings_from_flags()
+
+
+@pytest.fixture
+def corpus(tmp_path, write_corpus):
+    return write_corpus(tmp_path / "english", ["yes", "no", "dog"])
+
+
+def call_main(*arguments):
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["kws", *arguments])
+    return kws.main(["kws"])
+
+
+def damage(corpus, kind):
+    """Makes one input bad and returns what the message must name."""
+    path = corpus / "yes" / "00000005_nohash_0.wav"
+    samples = np.zeros(RATE_HZ, "float32")
+    if kind == "unreadable":
+        path.write_bytes(b"not audio at all")
+    elif kind == "empty":
+        soundfile.write(path, samples[:0], RATE_HZ)
+    elif kind == "stereo":
+        soundfile.write(path, np.stack([samples, samples], 1), RATE_HZ)
+    elif kind == "wrong rate":
+        soundfile.write(path, samples, 8000)
+    elif kind == "too short":
+        soundfile.write(path, samples[:100], RATE_HZ)
+    elif kind == "nan":
+        soundfile.write(path, np.full(RATE_HZ, np.nan, "float32"), RATE_HZ, subtype="FLOAT")
+    return path.name
+
+
+@pytest.mark.parametrize(
+    "kind", ["unreadable", "empty", "stereo", "wrong rate", "too short", "nan"]
+)
+def test_a_bad_clip_stops_the_command_before_anything_is_written(corpus, kind, tmp_path, capsys):
+    name = damage(corpus, kind)
+    output = tmp_path / "run"
+    assert call_main(f"--data_dir={corpus}", f"--output_dir={output}") == 1
+    assert name in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_other_bad_inputs_stop_the_command_too(corpus, tmp_path, capsys):
+    output = tmp_path / "run"
+    common = f"--output_dir={output}"
+    assert call_main("--data_dir=/no/such/folder", common) == 1
+    assert "'/no/such/folder', which is no folder" in capsys.readouterr().err
+    assert call_main(f"--data_dir={corpus}", "--unknown_words=cat", common) == 1
+    assert "--unknown_words names words that no folder has: ['cat']" in capsys.readouterr().err
+    assert call_main(f"--data_dir={corpus},{corpus}", common) == 1
+    assert "names must differ" in capsys.readouterr().err
+    assert call_main(f"--data_dir={corpus}", f"--base={tmp_path}/none.keras", common) == 1
+    assert "which is no file" in capsys.readouterr().err
+    for path in (corpus / "no").iterdir():
+        path.unlink()
+    for split in ("validation", "testing"):
+        path = corpus / f"{split}_list.txt"
+        path.write_text("".join(r for r in path.open() if not r.startswith("no/")))
+    assert call_main(f"--data_dir={corpus}", "--keywords=no", common) == 1
+    assert "no" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_a_speaker_in_two_splits_stops_the_command(corpus, tmp_path, capsys):
+    with (corpus / "validation_list.txt").open("a") as file:
+        file.write("yes/00000006_nohash_0.wav\n")
+    assert call_main(f"--data_dir={corpus}", f"--output_dir={tmp_path / 'run'}") == 1
+    assert "00000006" in capsys.readouterr().err
+
+
+def test_a_folder_with_files_is_never_overwritten(corpus, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious").touch()
+    assert call_main(f"--data_dir={corpus}", f"--output_dir={tmp_path / 'run'}") == 1
+    assert "exists already" in capsys.readouterr().err
+    assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--target_cost=1.5", "from 0 to 1"),
+        ("--target_cost=low", "could not convert"),
+        ("--test_snr_db=10,0", "lowest and the highest"),
+        ("--cost_weight=0", "positive factor"),
+        ("--bn_mode=all", "one of"),
+        ("--base_epochs=0", "not a positive integer"),
+        ("--tua=1", "Unknown command line flag 'tua'"),
+    ],
+)
+def test_impossible_flags_are_refused(argument, message):
+    with pytest.raises(flags.Error, match=message):
+        settings("--data_dir=x", argument)
+
+
+def test_flagfile_gives_the_same_settings(tmp_path):
+    flagfile = tmp_path / "my.flags"
+    flagfile.write_text("--data_dir=a,b\n# a comment\n--target_cost=0.1,0.3\n--test_snr_db=0,10\n")
+    found = settings(f"--flagfile={flagfile}", "--seed=3")
+    assert found == settings(
+        "--data_dir=a,b", "--target_cost=0.1,0.3", "--test_snr_db=0,10", "--seed=3"
+    )
+    assert found.target_cost == (0.1, 0.3)
+    assert found.test_snr_db == (0.0, 10.0)
+
+
+@pytest.mark.slow
+def test_command_from_recordings_to_verified_files(tmp_path, write_corpus):
+    folders = [
+        write_corpus(tmp_path / "english", ["yes", "no", "dog"]),
+        write_corpus(tmp_path / "mandarin", ["shi", "bu"]),
+    ]
+    output = tmp_path / "run"
+    command = [
+        *(sys.executable, "-m", "swr_keras.recipes.kws"),
+        f"--data_dir={','.join(map(str, folders))}",
+        *("--unknown_words=dog", "--target_cost=0.2", f"--output_dir={output}"),
+        *("--base_epochs=2", "--supernet_epochs=1", "--task_epochs=2", "--search_steps=300"),
+        *("--search_learning_rate=1e-2", "--calibration_clips=20", "--batch_size=16"),
+        *("--nobaselines", "--test_snr_db=0,10"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "[1/5] base: 2 epochs on all words" in done.stdout
+    assert "min left)" in done.stdout
+    assert json.loads((output / "base.json").read_text())["labels"] == [
+        *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
+    ]
+    base = keras.saving.load_model(output / "base.keras")
+    for task, labels in (
+        ("english", ["_silence_", "_unknown_", "no", "yes"]),
+        ("mandarin", ["_silence_", "bu", "shi"]),
+    ):
+        metrics = json.loads((output / task / "metrics.json").read_text())
+        assert metrics["labels"] == labels
+        assert [row["method"] for row in metrics["results"]] == ["base", "SWR", "SWR int8"]
+        assert metrics["settings"]["target_cost"] == [0.2]
+        assert metrics["results"][1]["achieved_cost"] <= 0.2
+        assert task in done.stdout
+        folder = output / task / "c0.2"
+        policy = swr.Policy.from_json((folder / "policy.json").read_text())
+        assert policy.achieved_cost == metrics["results"][1]["achieved_cost"]
+        merged = keras.saving.load_model(folder / "model.keras")
+        again = swr.TaskModel.from_pack(base, swr.TaskPack.load(folder / "task.swr.h5")).merge()
+        x = np.random.default_rng(0).normal(-5.0, 3.0, (4, 101, 40, 1)).astype("float32")
+        np.testing.assert_array_equal(again(x), merged(x))
+        int8 = LiteModel(folder / "model_int8.tflite", engine="tflm")
+        assert int8.predict(x).shape == (4, len(labels))
+    assert not [path for path in output.rglob(".*")]
+
+
+def test_help_reads_well():
+    done = subprocess.run(
+        [sys.executable, "-m", "swr_keras.recipes.kws", "--helpshort"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "from folders of recordings to verified int8 models" in done.stdout
+    assert "--target_cost" in done.stdout
+    assert "swr_keras.data" not in done.stdout

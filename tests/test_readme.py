@@ -1,0 +1,60 @@
+"""The README's Python runs as it stands, with small data and few epochs."""
+
+import pathlib
+import re
+import shlex
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from keras import layers
+
+from swr_keras.recipes import kws
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def data_sets():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(48, 12, 8, 1)).astype("float32")
+    labels = np.arange(48) % 12
+    dataset = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
+    return {"train": dataset, "validation": dataset, "calibration": x}
+
+
+@pytest.mark.filterwarnings("ignore:The policy doesn't follow")
+def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    inputs = keras.Input((12, 8, 1))
+    x = layers.Conv2D(6, 3, use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    x = layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(3)(x))
+    keras.Model(inputs, layers.Dense(20)(x)).save("base.keras")
+    code = "\n".join(blocks("python"))
+    code = re.sub(r"epochs=\d+", "epochs=1", code)
+    code = code.replace("target_cost=0.1,", "target_cost=0.1, search_steps=20,")
+    exec(compile(code, "README.md", "exec"), data_sets())
+    printed = capsys.readouterr().out
+    assert "layers changed" in printed
+    assert "full copies" in printed
+    assert "accuracy" in printed
+    assert (tmp_path / "keywords" / "mandarin.swr.h5").is_file()
+
+
+def test_commands_take_their_flags(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (command,) = re.findall(r"python -m swr_keras\.recipes\.kws (.*)", README)
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["kws", *shlex.split(command)])
+    assert kws.settings_from_flags().target_cost == (0.1,)
+    (flagfile,) = re.findall(r"--flagfile=(\S+?)`", README)
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["kws", f"--flagfile={flagfile}"])
+    assert kws.settings_from_flags().data_dir
