@@ -11,7 +11,7 @@ class PolicyNetwork(keras.Model):
     The first logit of a pair stands for "the task changes this layer". The target cost c enters as
     its log-odds, log(c / (1 - c)), clipped at costs of 0.01 and 0.99: in this scale small costs
     keep apart as well as large ones, and a probability of c for every layer is a linear map of
-    the input.
+    the input. It computes in float32 under any precision policy.
 
     Args:
         num_layers: Number of policy layers.
@@ -27,13 +27,16 @@ class PolicyNetwork(keras.Model):
     """
 
     def __init__(self, num_layers, hidden_units=64, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.num_layers = num_layers
         self.hidden_units = hidden_units
-        self.dense1 = keras.layers.Dense(hidden_units, activation="relu", name="dense1")
-        self.dense2 = keras.layers.Dense(hidden_units, activation="relu", name="dense2")
-        self.logits = keras.layers.Dense(2 * num_layers, name="logits")
+        self.dense1 = self._dense(hidden_units, activation="relu", name="dense1")
+        self.dense2 = self._dense(hidden_units, activation="relu", name="dense2")
+        self.logits = self._dense(2 * num_layers, name="logits")
         self.build((None,))
+
+    def _dense(self, units, **kwargs):
+        return keras.layers.Dense(units, dtype="float32", **kwargs)
 
     def build(self, input_shape):
         self.dense1.build((None, 1))
@@ -53,4 +56,4 @@ class PolicyNetwork(keras.Model):
 
     def get_config(self):
         config = {"num_layers": self.num_layers, "hidden_units": self.hidden_units}
-        return {**super().get_config(), **config}
+        return {"name": self.name, **config}

@@ -145,13 +145,26 @@ def test_policy_of_another_base_is_refused(base):
         swr.TaskModel(base, policy)
 
 
-def test_works_under_a_distribution_strategy(arrays, base):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    with strategy.scope():
-        task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
-        task.compile("adam", LOSS, metrics=["accuracy"])
-    history = task.fit(*arrays, batch_size=32, epochs=2, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
+def test_all_stages_run_in_mixed_precision(dataset):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        base = swr.backbones.bcresnet(1, num_classes=3)
+        x = np.random.default_rng(0).normal(size=(8, 101, 40, 1)).astype("float32")
+        data = tf.data.Dataset.from_tensors((x, np.arange(8) % 3))
+        task = transfer.transfer(base, data, target_cost=0.5, epochs=1, search_steps=200, verbose=0)
+        merged = task.merge()
+        np.testing.assert_array_equal(np.asarray(merged(x)), np.asarray(task(x)))
+        assert merged(x).dtype == "bfloat16"
+        assert all(array.dtype == "float32" for array in task.pack().arrays.values())
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def test_tensorboard_writes_the_metrics(base, arrays, tmp_path):
+    task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
+    fit(task, arrays, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+    (events,) = (tmp_path / "train").iterdir()
+    assert b"epoch_accuracy" in events.read_bytes()
 
 
 def test_transfer_runs_all_stages_within_budget(base, dataset):
