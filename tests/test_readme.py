@@ -6,7 +6,6 @@ import shlex
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 from absl import flags
 from keras import layers
@@ -29,7 +28,6 @@ def data_sets():
     return {"train": dataset, "validation": dataset, "calibration": x}
 
 
-@pytest.mark.filterwarnings("ignore:The policy doesn't follow")
 def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     inputs = keras.Input((12, 8, 1))

@@ -143,7 +143,10 @@ def test_gradient_reaches_the_gate_through_a_stateless_scope(name, kwargs, shape
 @matrix
 def test_mixed_precision_adds_in_float32_and_computes_in_bfloat16(name, kwargs, shape):
     layer, plain, x = make(name, kwargs, shape, dtype="mixed_bfloat16")
-    np.testing.assert_array_equal(np.asarray(layer(x)), np.asarray(plain(x)))
+    found, expected = (np.asarray(which(x), "float32") for which in (layer, plain))
+    # Keras runs grouped convolutions by XLA, which may skip the rounding of weights to bfloat16.
+    tolerance = 2e-2 if kwargs.get("groups", 1) > 1 else 0.0
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=4 * tolerance)
     assert all(v.dtype == "float32" for v in [*layer.frozen.values(), *layer.delta.values()])
     kernel = next(name for name in layer.frozen if name.endswith("kernel"))
     layer.frozen[kernel].assign(np.ones(layer.frozen[kernel].shape))
