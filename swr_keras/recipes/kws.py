@@ -60,7 +60,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("task_epochs", 30, "Epochs of each task model.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
 flags.DEFINE_float("base_learning_rate", 5e-3, "Adam's first rate for the base.", lower_bound=0)
-flags.DEFINE_float("learning_rate", 2e-3, "Adam's first rate for task models.", lower_bound=0)
+flags.DEFINE_float("learning_rate", 1e-2, "Adam's first rate for task models.", lower_bound=0)
 flags.DEFINE_float(
     "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
 )
@@ -68,8 +68,10 @@ flags.DEFINE_float("cost_weight", 10.0, "Factor of the cost loss in the policy s
 flags.DEFINE_list(
     "train_snr_db",
     None,
-    "Lowest and highest SNR of training noise in dB. Default: the paper's noise, of random gain.",
+    "Lowest and highest SNR in the tasks' training in dB. Default: the paper's noise, of random "
+    "gain.",
 )
+flags.DEFINE_list("base_snr_db", None, "Likewise in the training of the base.")
 flags.DEFINE_list(
     "test_snr_db", None, "Lowest and highest SNR at validation and test in dB. Default: no noise."
 )
@@ -110,6 +112,7 @@ def _valid_snr(values):
 
 
 flags.register_validator("target_cost", _valid_costs)
+flags.register_validator("base_snr_db", _valid_snr)
 flags.register_validator("train_snr_db", _valid_snr)
 flags.register_validator("test_snr_db", _valid_snr)
 flags.register_validator(
@@ -121,7 +124,7 @@ def settings_from_flags() -> Settings:
     """Returns the flags as one value."""
     defined = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
     values: dict[str, Any] = {flag.name: flag.value for flag in defined}
-    for name in ("target_cost", "train_snr_db", "test_snr_db"):
+    for name in ("target_cost", "base_snr_db", "train_snr_db", "test_snr_db"):
         values[name] = _numbers(values[name])
     return Settings(**values)
 

@@ -50,6 +50,7 @@ class Settings:
     learning_rate: float
     search_learning_rate: float
     cost_weight: float
+    base_snr_db: tuple[float, float] | None
     train_snr_db: tuple[float, float] | None
     test_snr_db: tuple[float, float] | None
     baselines: bool
@@ -141,7 +142,9 @@ class _Recipe:
         with self.progress.stage(f"base: {settings.base_epochs} epochs on all words", work):
             fit_classifier(
                 base,
-                self.pipeline.training(task),
+                dataclasses.replace(self.pipeline, train_snr_db=settings.base_snr_db).training(
+                    task
+                ),
                 validation_data=self.pipeline.evaluation(task, "validation"),
                 epochs=settings.base_epochs,
                 learning_rate=settings.base_learning_rate,
