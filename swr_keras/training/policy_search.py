@@ -173,6 +173,12 @@ class PolicySearch(keras.Model):
             reading,
         )
 
+    def get_config(self):
+        raise NotImplementedError(
+            "A PolicySearch can't be saved whole, since it is made from a super-net. Save its "
+            "policy network, `search.network.save(...)`, or its state, `save_weights(...)`."
+        )
+
     def _run_supernet(self, inputs, gates):
         mapping = list(zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True))
         with keras.StatelessScope(state_mapping=mapping):

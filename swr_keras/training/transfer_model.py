@@ -78,6 +78,13 @@ class TransferModel(keras.Model):
         """Returns the task's model as a new plain Keras model, see `swr_keras.merge`."""
         return merge(self.model, check_on=check_on)
 
+    def get_config(self):
+        raise NotImplementedError(
+            f"A {type(self).__name__} can't be saved whole, since it is made from a base. Save what "
+            "comes of it, `task.merge().save(...)` or `task.pack().save(...)`, or its state, "
+            "`save_weights(...)` (for checkpoints: `save_weights_only=True`)."
+        )
+
     def _open(self, paths):
         """Opens the gates of these layers, closes all others, and collects what is owned."""
         self.open_layers = frozenset(paths)

@@ -112,6 +112,13 @@ def test_sample_weights_and_callbacks_work(base, arrays, tmp_path):
     task.load_weights(tmp_path / "a.weights.h5")
 
 
+def test_saving_a_stage_whole_says_what_to_save(base, tmp_path):
+    supernet = swr.SuperNet(base, num_classes=3)
+    for stage, advice in ((supernet, "pack"), (swr.PolicySearch(supernet), "network.save")):
+        with pytest.raises(NotImplementedError, match=f"can't be saved whole(.|\n)*{advice}"):
+            stage.save(tmp_path / "stage.keras")
+
+
 def test_same_seed_same_weights(base, arrays):
     runs = []
     for _ in range(2):
