@@ -80,8 +80,8 @@ class TransferModel(keras.Model):
 
     def get_config(self):
         raise NotImplementedError(
-            f"A {type(self).__name__} can't be saved whole, since it is made from a base. Save what "
-            "comes of it, `task.merge().save(...)` or `task.pack().save(...)`, or its state, "
+            f"A {type(self).__name__} can't be saved whole, since it is made from a base. Save "
+            "what comes of it, `task.merge().save(...)` or `task.pack().save(...)`, or its state, "
             "`save_weights(...)` (for checkpoints: `save_weights_only=True`)."
         )
 

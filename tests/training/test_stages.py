@@ -158,7 +158,7 @@ def test_all_stages_run_in_mixed_precision(dataset):
         base = swr.backbones.bcresnet(1, num_classes=3)
         x = np.random.default_rng(0).normal(size=(8, 101, 40, 1)).astype("float32")
         data = tf.data.Dataset.from_tensors((x, np.arange(8) % 3))
-        task = transfer.transfer(base, data, target_cost=0.5, epochs=1, search_steps=200, verbose=0)
+        task = transfer.transfer(base, data, target_cost=0.5, epochs=1, search_steps=10, verbose=0)
         merged = task.merge()
         np.testing.assert_array_equal(np.asarray(merged(x)), np.asarray(task(x)))
         assert merged(x).dtype == "bfloat16"
