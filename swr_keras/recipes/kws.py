@@ -55,7 +55,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("base_epochs", 30, "Epochs of the base.", lower_bound=1)
 flags.DEFINE_integer("supernet_epochs", 15, "Epochs of each task's super-net.", lower_bound=1)
 flags.DEFINE_integer(
-    "search_steps", 2000, "Steps of each task's policy search, of 16 clips.", lower_bound=10
+    "search_steps", 1500, "Steps of each task's policy search, of 32 clips.", lower_bound=10
 )
 flags.DEFINE_integer("task_epochs", 30, "Epochs of each task model.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)

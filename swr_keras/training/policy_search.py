@@ -29,8 +29,10 @@ class PolicySearch(keras.Model):
 
     Each step draws a target cost c uniformly from (0, 1), has the policy network give hard
     Gumbel gates for it, and runs the super-net with these gates on a batch. The loss is the task
-    loss plus `cost_weight` times the cost loss. The super-net runs in inference mode and isn't
-    changed; only the policy network is trained.
+    loss plus `cost_weight` times the cost loss. Only the policy network is trained. The super-net
+    normalises with the statistics of the batch, as the task model will re-estimate them for the
+    gates it gets: with the stored ones, of all gates open, a layer before batch norm seems needed
+    just because its scale is. The stored statistics and all weights stay as they are.
 
     The cost loss needs no data, so it is averaged over 64 draws of c a step (the first is the one
     of the gates): the same objective with less noise, and the expected cost follows c in far
@@ -54,9 +56,11 @@ class PolicySearch(keras.Model):
         self.supernet = supernet
         self.gates = [layer.gate for layer in supernet.policy_layers.values()]
         self.num_parameters = [layer.num_parameters() for layer in supernet.policy_layers.values()]
-        weights = np.asarray(self.num_parameters, "float32")
-        self.layer_weights = weights / weights.sum()
+        sizes = np.asarray(self.num_parameters, "float32")
+        self.layer_weights = sizes / sizes.sum()
         self.network = PolicyNetwork(len(self.gates), hidden_units)
+        weights = {id(variable) for variable in supernet.weights}
+        self.seed_states = [v for v in supernet.variables if id(v) not in weights]
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.temperature = self.add_weight(name="temperature", shape=(), trainable=False)
         self.task_loss = keras.metrics.Mean("task_loss")
@@ -110,7 +114,7 @@ class PolicySearch(keras.Model):
         return history
 
     def call(self, inputs, target_cost=0.5, training=None):
-        """Outputs of the super-net with the thresholded policy for a target cost."""
+        """Outputs of the super-net with the thresholded policy, by the batch's statistics."""
         probabilities = self.network.probabilities(ops.full((1,), target_cost))[0]
         return self._run_supernet(inputs, ops.cast(probabilities > 0.5, "float32"))
 
@@ -181,8 +185,11 @@ class PolicySearch(keras.Model):
 
     def _run_supernet(self, inputs, gates):
         mapping = list(zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return self.supernet(inputs, training=False)
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            outputs = self.supernet(inputs, training=True)
+        for state in self.seed_states:
+            state.assign(scope.get_current_value(state))
+        return outputs
 
     def _grid_error(self):
         grid = ops.convert_to_tensor(COST_GRID, "float32")

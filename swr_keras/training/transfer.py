@@ -12,7 +12,7 @@ from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
 
-SEARCH_BATCH_SIZE = 16
+SEARCH_BATCH_SIZE = 32
 _SEARCH_EPOCHS = 10
 
 
@@ -24,7 +24,7 @@ def transfer(
     num_classes: int | None = None,
     validation_data: tf.data.Dataset | None = None,
     epochs: int = 30,
-    search_steps: int = 2000,
+    search_steps: int = 1500,
     batch_norm: str = "statistics",
     reading: str = "budget",
     seed: int = 0,
@@ -42,7 +42,7 @@ def transfer(
         num_classes: Classes of the task; as many as the base's by default.
         validation_data: Like `train`; reported, never selected on.
         epochs: Epochs of the super-net, and of the task model.
-        search_steps: Steps of the policy search, of 16 examples each.
+        search_steps: Steps of the policy search, of 32 examples each.
         batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
         reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
         seed: Seed of the search's draws. Seed the rest by `keras.utils.set_random_seed`.
@@ -73,7 +73,7 @@ def learn_policy(
     num_classes: int | None = None,
     validation_data: tf.data.Dataset | None = None,
     epochs: int = 30,
-    search_steps: int = 2000,
+    search_steps: int = 1500,
     learning_rate: float = 1e-2,
     search_learning_rate: float = 5e-3,
     cost_weight: float = 10.0,
@@ -86,7 +86,7 @@ def learn_policy(
 
     Args:
         learning_rate: Adam's rate for the super-net; it falls to 0 by a cosine.
-        search_learning_rate: Likewise for the policy network, which trains on batches of 16.
+        search_learning_rate: Likewise for the policy network, which trains on batches of 32.
         cost_weight: Factor of the cost loss (lambda of the paper).
         callbacks: Called in both trainings.
         base, train, num_classes, validation_data, epochs, search_steps, batch_norm, seed,
