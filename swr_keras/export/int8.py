@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from swr_keras.export.calibration import leave_out_extremes
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.flatbuffer import ExportError
 from swr_keras.export.folding import avoid_rounding_ties
@@ -31,7 +32,8 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
         model: A plain Functional or Sequential model with one float input and one output, of
             fixed sizes except the batch. It isn't changed.
         calibration: Features of a fixed list of *training* examples, `(n, *input_shape)` or an
-            iterable of single examples. They set the range of each activation; some hundred that
+            iterable of single examples. They set the range of each activation, except for the
+            tenth with the farthest activations (see `leave_out_extremes`); some hundred that
             cover all classes are enough. Up to 32 of them also serve the verification.
 
     Returns:
@@ -51,6 +53,7 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
     deployed = deploy_graph(model)
     _check_model(deployed)
     examples = _check_calibration(calibration, deployed.input_shape[1:])
+    examples = leave_out_extremes(deployed, examples)
     data = _convert(deployed, examples)
     step = -(-len(examples) // _MAX_VERIFIED)
     result = verify_int8(data, examples[::step])
