@@ -34,7 +34,7 @@ class UnfusedSubSpectralNormalization(keras.layers.Layer):
     def build(self, input_shape):
         self.norm.build((*input_shape[:3], self.groups * input_shape[3]))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, mask=None):
         shape = keras.ops.shape(inputs)
         split = (-1, shape[1], self.groups, shape[2] // self.groups, shape[3])
         bands = keras.ops.transpose(keras.ops.reshape(inputs, split), (0, 1, 3, 2, 4))
