@@ -1,5 +1,7 @@
 """Audio data: reading, keyword data sets, features, augmentation, input pipelines."""
 
+from collections.abc import Callable
+
 from swr_keras.data.audio import AudioError, fit_length, read_audio
 from swr_keras.data.augmentation import (
     NoiseBank,
@@ -11,13 +13,39 @@ from swr_keras.data.augmentation import (
     time_shift,
 )
 from swr_keras.data.clips import Split
-from swr_keras.data.features import LogMel
+from swr_keras.data.embedding_mel import EmbeddingMel
+from swr_keras.data.features import FrontEnd, LogMel
+from swr_keras.data.mc_kws import MandarinKWS
+from swr_keras.data.mfcc import MFCC
+from swr_keras.data.micro_frontend import MicroFrontend
 from swr_keras.data.pipeline import evaluation_dataset, training_dataset
-from swr_keras.data.speech_commands import SpeechCommands
+from swr_keras.data.speech_commands import GSC_KEYWORDS, SpeechCommands
+from swr_keras.data.synthetic import (
+    SYNTHETIC_KEYWORDS,
+    SYNTHETIC_UNKNOWN_WORDS,
+    synthetic_corpus,
+)
+
+FRONT_ENDS: dict[str, Callable[[int], FrontEnd]] = {
+    "log_mel": LogMel,
+    "mfcc": MFCC,
+    "micro_frontend": MicroFrontend,
+    "embedding_mel": EmbeddingMel,
+}
+"""The front ends by name; each takes the sample rate in Hz."""
 
 __all__ = [
+    "FRONT_ENDS",
+    "GSC_KEYWORDS",
+    "MFCC",
+    "SYNTHETIC_KEYWORDS",
+    "SYNTHETIC_UNKNOWN_WORDS",
     "AudioError",
+    "EmbeddingMel",
+    "FrontEnd",
     "LogMel",
+    "MandarinKWS",
+    "MicroFrontend",
     "NoiseBank",
     "SpeechCommands",
     "Split",
@@ -29,6 +57,7 @@ __all__ = [
     "shift_and_add_noise",
     "spec_augment",
     "spec_augment_freq_width",
+    "synthetic_corpus",
     "time_shift",
     "training_dataset",
 ]

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from swr_keras.data.audio import AudioError, fit_length
-from swr_keras.data.messages import first_few
 
 INT16_SCALE = 32768.0
 _MAX_THREADS = 8
@@ -24,11 +23,16 @@ class Split:
         audio: int16 `(clips, samples)`, full scale 32768.
         labels: int32 `(clips,)`.
         names: what each clip is called, usually its path below the data set's folder.
+        recorded: bool `(clips,)`; the others are zeros that stand for silence, to be filled with
+            noise. None: those that hold any sound.
+        unreadable: of each clip left out because it can't be used, the file and the reason.
     """
 
     audio: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
+    recorded: np.ndarray | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 def to_int16(audio: np.ndarray) -> np.ndarray:
@@ -38,7 +42,7 @@ def to_int16(audio: np.ndarray) -> np.ndarray:
 
 def decode_clips(
     paths: Sequence[Path], samples: int, read: Callable[[Path], np.ndarray]
-) -> np.ndarray:
+) -> tuple[np.ndarray, dict[int, str]]:
     """Decodes many files to one array, each fitted to `samples` samples by `fit_length`.
 
     Args:
@@ -47,18 +51,14 @@ def decode_clips(
         read: reads one file to float32 `(any,)`, raising `AudioError` for a bad one.
 
     Returns:
-        int16 `(len(paths), samples)`, in the order of `paths`.
-
-    Raises:
-        AudioError: some files are bad; one error names the first five and their number.
+        int16 `(len(paths), samples)`, in the order of `paths`, and by row what is wrong with a bad
+        file, whose clip is zeros.
     """
     clips = np.zeros((len(paths), samples), np.int16)
     decode = partial(_decode_into, clips, paths, read)
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        errors = [error for error in pool.map(decode, range(len(paths))) if error]
-    if errors:
-        raise AudioError(f"{len(errors)} of {len(paths)} clips can't be used: {first_few(errors)}")
-    return clips
+        errors = list(pool.map(decode, range(len(paths))))
+    return clips, {row: error for row, error in enumerate(errors) if error}
 
 
 def _decode_into(

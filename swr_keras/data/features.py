@@ -1,12 +1,36 @@
-"""Log-mel features on the fly, as in BC-ResNet's front end."""
+"""Front ends: what they have in common, and log-mel features as in BC-ResNet's front end."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 _LOG_FLOOR = 1e-6
+
+
+class FrontEnd(Protocol):
+    """What turns clips into features: a value, the same for all clips, usable in `tf.data`.
+
+    Attributes:
+        sample_rate_hz: rate of the audio, in Hz.
+
+    Call arguments:
+        audio: float32 `(batch, samples)` in [-1, 1].
+
+    Returns:
+        float32 `(batch, *self.shape(samples))`.
+    """
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the audio, in Hz."""
+
+    def shape(self, samples: int) -> tuple[int, int, int]:
+        """Returns `(frames, features, 1)` for clips of `samples` samples."""
+
+    def __call__(self, audio: tf.Tensor) -> tf.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -52,10 +76,9 @@ class LogMel:
                 f"The window of {self.window_samples} samples exceeds fft_length. "
                 f"Received: {self}. Use a larger fft_length."
             )
-        empty = np.flatnonzero(self.mel_matrix.max(axis=0) == 0)
-        if len(empty):
+        if empty := empty_bands(self.mel_matrix):
             raise ValueError(
-                f"{len(empty)} mel bands hold no FFT bin. Received: {self}. "
+                f"{empty} mel bands hold no FFT bin. Received: {self}. "
                 "Use fewer num_mels or a larger fft_length."
             )
 
@@ -74,33 +97,65 @@ class LogMel:
         """Mel filters, float32 `(fft_length // 2 + 1, num_mels)`."""
         nyquist_hz = self.sample_rate_hz / 2
         corners_mel = np.linspace(0.0, _hz_to_mel(nyquist_hz), self.num_mels + 2)
-        corners_hz = _mel_to_hz(corners_mel)
-        bins_hz = np.linspace(0.0, nyquist_hz, self.fft_length // 2 + 1)[:, None]
-        low, centre, high = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
-        rising = (bins_hz - low) / (centre - low)
-        falling = (high - bins_hz) / (high - centre)
-        return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+        filters = triangular_filters(_mel_to_hz(corners_mel), nyquist_hz, self.fft_length)
+        return filters.astype(np.float32)
 
     def shape(self, samples: int) -> tuple[int, int, int]:
         """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""
+        return self._spectrogram.frames(samples), self.num_mels, 1
+
+    def __call__(self, audio: tf.Tensor) -> tf.Tensor:
+        mel = tf.matmul(self._spectrogram(audio), self.mel_matrix)
+        return tf.expand_dims(tf.math.log(mel + _LOG_FLOOR), -1)
+
+    @property
+    def _spectrogram(self) -> "PowerSpectrogram":
+        return PowerSpectrogram(self.window_samples, self.hop_samples, self.fft_length)
+
+
+@dataclass(frozen=True)
+class PowerSpectrogram:
+    """Power spectra of frames centred on every hop, from the first sample on.
+
+    Clips are padded by reflection; a periodic Hann window lies in the middle of the FFT frame.
+
+    Args:
+        window_samples: window length.
+        hop_samples: step between frames.
+        fft_length: FFT frame in samples, at least the window.
+
+    Call arguments:
+        audio: float32 `(batch, samples)`.
+
+    Returns:
+        float32 `(batch, 1 + samples // hop_samples, fft_length // 2 + 1)`.
+
+    Raises:
+        ValueError: a clip is shorter than the padding.
+    """
+
+    window_samples: int
+    hop_samples: int
+    fft_length: int
+
+    def frames(self, samples: int) -> int:
+        """Returns the number of frames in `samples` samples."""
         if samples <= self._padding[0]:
             raise ValueError(
                 f"Clips must be longer than {self._padding[0]} samples to be padded by reflection. "
                 f"Received: samples={samples}."
             )
-        return 1 + samples // self.hop_samples, self.num_mels, 1
+        return 1 + samples // self.hop_samples
 
     def __call__(self, audio: tf.Tensor) -> tf.Tensor:
         samples = audio.shape[1]
         if samples is not None:
-            self.shape(samples)
+            self.frames(samples)
         padded = tf.pad(audio, [[0, 0], self._padding], mode="REFLECT")
         frames = tf.signal.frame(padded, self.window_samples, self.hop_samples)
         frames *= _periodic_hann(self.window_samples)
         spectrum = tf.signal.rfft(frames, [self.fft_length])
-        power = tf.math.real(spectrum * tf.math.conj(spectrum))
-        mel = tf.matmul(power, self.mel_matrix)
-        return tf.expand_dims(tf.math.log(mel + _LOG_FLOOR), -1)
+        return tf.math.real(spectrum * tf.math.conj(spectrum))
 
     @property
     def _padding(self) -> tuple[int, int]:
@@ -109,6 +164,29 @@ class LogMel:
         unused = (self.fft_length - self.window_samples) // 2
         before = self.fft_length // 2 - unused
         return before, self.window_samples - before
+
+
+def triangular_filters(corners_hz: np.ndarray, nyquist_hz: float, fft_length: int) -> np.ndarray:
+    """Returns filters that rise to 1 from one corner to the next and fall to 0 at the one after.
+
+    Args:
+        corners_hz: increasing, `(filters + 2,)`.
+        nyquist_hz: frequency of the last FFT bin.
+        fft_length: FFT frame in samples.
+
+    Returns:
+        float64 `(fft_length // 2 + 1, filters)`.
+    """
+    bins_hz = np.linspace(0.0, nyquist_hz, fft_length // 2 + 1)[:, None]
+    low, centre, high = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
+    rising = (bins_hz - low) / (centre - low)
+    falling = (high - bins_hz) / (high - centre)
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def empty_bands(filters: np.ndarray) -> int:
+    """Returns how many filters `(bins, filters)` are narrower than the FFT resolution, so zero."""
+    return int(np.sum(filters.max(axis=0) == 0))
 
 
 def _periodic_hann(length: int) -> np.ndarray:

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 
-_SHOWN = 5
 
-
-def first_few(items: Iterable[str]) -> str:
-    """Returns up to five items, one a line, and how many there are in all."""
+def first_few(items: Iterable[str], shown: int = 5) -> str:
+    """Returns up to `shown` items, one a line, and how many there are in all."""
     items = list(items)
-    lines = "".join(f"\n  {item}" for item in items[:_SHOWN])
-    return f"{lines}\n  ({min(len(items), _SHOWN)} of {len(items)} shown)"
+    lines = "".join(f"\n  {item}" for item in items[:shown])
+    return f"{lines}\n  ({min(len(items), shown)} of {len(items)} shown)"

@@ -15,7 +15,7 @@ from swr_keras.data.augmentation import (
     time_shift,
 )
 from swr_keras.data.clips import INT16_SCALE, Split
-from swr_keras.data.features import LogMel
+from swr_keras.data.features import FrontEnd
 
 _MAX_SHIFT_SECONDS = 0.1
 _EVALUATION_BATCH = 128
@@ -25,14 +25,15 @@ _Transform = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 def training_dataset(
     split: Split,
     noise: Sequence[np.ndarray],
-    features: LogMel,
+    features: FrontEnd,
     *,
     batch_size: int,
     seed: int,
-    silence_label: int | None,
+    silence_label: int | Sequence[int] | None,
     noise_snr_db: tuple[float, float] | None = None,
     spec_augment_freq_width: int | None = None,
     augment: bool = True,
+    first_epoch: int | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches; one pass is one epoch, and every epoch differs.
 
@@ -47,12 +48,16 @@ def training_dataset(
         features: the front end.
         batch_size: clips a batch; the last batch of an epoch may hold fewer.
         seed: of the order and all augmentation.
-        silence_label: label of the all-zero clips, which always get noise; None without such.
+        silence_label: label (or labels) of silence; its clips that aren't `recorded` always get
+            noise. None without such a class.
         noise_snr_db: `(low, high)`: instead of BC-ResNet's noise of small random gain, every clip
             gets noise at an SNR drawn from this range, in dB.
         spec_augment_freq_width: see `spec_augment_freq_width()`; None for no SpecAugment.
         augment: False leaves out shift, BC-ResNet's noise and SpecAugment; silence and
             `noise_snr_db` are conditions of the data and stay.
+        first_epoch: a number makes the data set endless: one epoch after the other from this one
+            on, the same each time, to go on with a training that stopped. Tell `fit` its
+            `steps_per_epoch` then, since it iterates a finite data set more often than it trains.
 
     Returns:
         batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
@@ -61,12 +66,12 @@ def training_dataset(
         ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
-    bank = _noise_bank(split, noise, silence_label, noise_snr_db)
+    is_silence = _awaits_noise(split, silence_label)
+    bank = _noise_bank(split, noise, is_silence, noise_snr_db)
     max_shift = round(_MAX_SHIFT_SECONDS * features.sample_rate_hz)
 
-    def transform(audio: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         wave_seed, noise_seed, mask_seed = split_seed(seed, 3)
-        is_silence = _is_silence(labels, silence_label)
         if augment and bank is not None and noise_snr_db is None:
             audio = shift_and_add_noise(audio, bank, wave_seed, is_silence, max_shift)
         else:
@@ -79,33 +84,39 @@ def training_dataset(
         return inputs
 
     clips = len(split.labels)
-    rows = tf.data.Dataset.range(clips).shuffle(clips, seed=seed, reshuffle_each_iteration=True)
-    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    seeds = draws.batch(2, drop_remainder=True).map(lambda pair: tf.cast(pair, tf.int32))
-    return _batches(split, rows, seeds, batch_size, transform).prefetch(tf.data.AUTOTUNE)
+    if first_epoch is None:
+        numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+        cardinality = -(-clips // batch_size)
+    else:
+        numbers = tf.data.Dataset.counter(first_epoch)
+        cardinality = tf.data.INFINITE_CARDINALITY
+    indices = numbers.flat_map(
+        lambda number: _epoch(clips, batch_size, tf.stack([seed, tf.cast(number, tf.int32)]))
+    ).apply(tf.data.experimental.assert_cardinality(cardinality))
+    return _batches(split, is_silence, indices, transform).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_dataset(
     split: Split,
     noise: Sequence[np.ndarray],
-    features: LogMel,
+    features: FrontEnd,
     *,
     batch_size: int,
-    silence_label: int | None,
+    silence_label: int | Sequence[int] | None,
     noise_snr_db: tuple[float, float] | None = None,
     seed: int = 0,
 ) -> tf.data.Dataset:
     """Batches in the split's order, the same at every pass, for every `batch_size`.
 
-    Nothing is shifted or masked. Silence gets a noise crop scaled by U(0, 1). The features are
-    computed once, here, and kept in memory.
+    Nothing is shifted or masked. Silence that isn't `recorded` gets a noise crop scaled by U(0, 1).
+    The features are computed once, here, and kept in memory.
 
     Args:
         split: the clips.
         noise: as in `training_dataset`.
         features: the front end.
         batch_size: clips a batch; the last batch may hold fewer.
-        silence_label: label of the all-zero clips; None without such.
+        silence_label: label of silence; None without such a class.
         noise_snr_db: `(low, high)`: every other clip gets noise at an SNR drawn from this range,
             in dB. None: no noise.
         seed: of the noise.
@@ -117,54 +128,62 @@ def evaluation_dataset(
         ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
-    bank = _noise_bank(split, noise, silence_label, noise_snr_db)
+    is_silence = _awaits_noise(split, silence_label)
+    bank = _noise_bank(split, noise, is_silence, noise_snr_db)
 
-    def transform(audio: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        is_silence = _is_silence(labels, silence_label)
+    def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return features(_add_condition(audio, bank, seed, is_silence, noise_snr_db))
 
-    rows = tf.data.Dataset.range(len(split.labels))
-    seeds = tf.data.Dataset.counter().map(lambda step: tf.stack([seed, tf.cast(step, tf.int32)]))
-    batches = _batches(split, rows, seeds, _EVALUATION_BATCH, transform)
+    rows = tf.data.Dataset.range(len(split.labels)).batch(_EVALUATION_BATCH)
+    batches = _batches(split, is_silence, tf.data.Dataset.zip(rows, _seeds(seed)), transform)
     computed = np.concatenate([inputs for inputs, _ in batches.as_numpy_iterator()])
     with tf.device("CPU:0"):
         dataset = tf.data.Dataset.from_tensor_slices((computed, split.labels))
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
+def _epoch(clips: int, batch_size: int, seed: tf.Tensor) -> tf.data.Dataset:
+    """Batches of rows in the order of an epoch that a seed `(2,)` stands for, with a seed each."""
+    rows = tf.random.experimental.stateless_shuffle(tf.range(clips), seed=seed)
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+    steps = tf.data.Dataset.counter()
+    return tf.data.Dataset.zip(
+        batches, steps.map(lambda step: tf.random.experimental.stateless_fold_in(seed, step))
+    )
+
+
+def _seeds(first: int) -> tf.data.Dataset:
+    return tf.data.Dataset.counter().map(lambda step: tf.stack([first, tf.cast(step, tf.int32)]))
+
+
 def _batches(
-    split: Split,
-    rows: tf.data.Dataset,
-    seeds: tf.data.Dataset,
-    batch_size: int,
-    transform: _Transform,
+    split: Split, is_silence: np.ndarray, indices: tf.data.Dataset, transform: _Transform
 ) -> tf.data.Dataset:
     with tf.device("CPU:0"):
         audio, labels = tf.constant(split.audio), tf.constant(split.labels)
+        silence = tf.constant(is_silence)
 
     def prepare(rows: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch_labels = tf.gather(labels, rows)
         waveform = tf.cast(tf.gather(audio, rows), tf.float32) / INT16_SCALE
-        return transform(waveform, batch_labels, seed), batch_labels
+        return transform(waveform, tf.gather(silence, rows), seed), tf.gather(labels, rows)
 
-    batches = tf.data.Dataset.zip(rows.batch(batch_size), seeds)
-    return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return indices.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _noise_bank(
     split: Split,
     noise: Sequence[np.ndarray],
-    silence_label: int | None,
+    is_silence: np.ndarray,
     snr_db: tuple[float, float] | None,
 ) -> NoiseBank | None:
     samples = split.audio.shape[1]
     if snr_db is not None and snr_db[0] > snr_db[1]:
         raise ValueError(f"noise_snr_db must be (low, high). Received: noise_snr_db={snr_db}.")
     if not noise:
-        if silence_label is not None or snr_db is not None:
+        if is_silence.any() or snr_db is not None:
             raise ValueError(
                 "Silence and noise_snr_db need background recordings. Received: noise is empty. "
-                "Pass SpeechCommands.noise()."
+                "Pass the data set's noise()."
             )
         return None
     shortest = min(len(recording) for recording in noise)
@@ -175,10 +194,13 @@ def _noise_bank(
     return NoiseBank.from_arrays(noise)
 
 
-def _is_silence(labels: tf.Tensor, silence_label: int | None) -> tf.Tensor:
-    if silence_label is None:
-        return tf.zeros_like(labels, tf.bool)
-    return tf.equal(labels, silence_label)
+def _awaits_noise(split: Split, silence_label: int | Sequence[int] | None) -> np.ndarray:
+    is_silence = np.zeros(len(split.labels), bool)
+    if silence_label is not None:
+        rows = np.flatnonzero(np.isin(split.labels, silence_label))
+        recorded = split.audio[rows].any(axis=1) if split.recorded is None else split.recorded[rows]
+        is_silence[rows] = ~recorded
+    return is_silence
 
 
 def _add_condition(

@@ -1,30 +1,31 @@
 """Keyword data sets in the folder layout of Google Speech Commands."""
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from swr_keras.data.audio import AudioError, read_audio
-from swr_keras.data.clips import Split, decode_clips
+from swr_keras.data.keyword_corpus import (
+    SILENCE,
+    UNKNOWN,
+    ClipList,
+    KeywordCorpus,
+    audio_files,
+    class_labels,
+)
 from swr_keras.data.messages import first_few
 from swr_keras.data.splits import SPLITS, assign_splits, check_speakers
 
-SILENCE = "_silence_"
-UNKNOWN = "_unknown_"
+GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 _NOISE_FOLDER = "_background_noise_"
-_SUFFIXES = (".wav", ".flac")
-_SILENCE_SHARE = 0.1
 
 
-class SpeechCommands:
+class SpeechCommands(KeywordCorpus):
     """A folder of `<word>/<speaker>_nohash_<n>.wav` (or `.flac`) as a keyword data set.
 
     The constructor looks at names only and checks all that needs no decoding; `load` decodes.
-    The benchmark's 12 classes: `keywords` = its ten words, `unknown_cap=0.1`. Then every split
-    holds as many unknown as silence clips, a tenth of its keyword clips each.
+    The benchmark's 12 classes: `keywords=GSC_KEYWORDS`, `unknown_cap=0.1`. Then every split
+    holds as many unknown as silence clips, a tenth of its keyword clips each. The benchmark tests
+    on an archive of its own, `test_folder`.
 
     Source: Google Speech Commands (arXiv 1804.03209), BC-ResNet (arXiv 2106.04140).
 
@@ -38,18 +39,27 @@ class SpeechCommands:
         unknown_cap: keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
         silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
+        test_folder: holds a folder for each class, named like it, with the clips of the split
+            "testing": all of them, as they are, silence included. The testing part of `folder` is
+            then in no split.
         sample_rate_hz: rate of the loaded audio, in Hz.
         clip_seconds: length of every clip; longer ones keep their centre, shorter ones are padded.
         resample: convert files recorded at another rate.
         reader: see `read_audio`.
+        skip_unreadable: leave out the clips that can't be used instead of refusing the split;
+            `Split.unreadable` names them. Others don't take their place.
         seed: of the draw of unknown clips.
 
     Attributes:
+        folder: of the data set.
         labels: class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
+        sample_rate_hz: rate of the loaded audio, in Hz.
+        samples: length of a clip.
 
     Raises:
         ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
-            training clip, or splits overlap in a file or a speaker.
+            training clip, splits overlap in a file or a speaker, or `test_folder` has other
+            classes than the data set.
     """
 
     def __init__(
@@ -60,118 +70,35 @@ class SpeechCommands:
         unknown_words: Sequence[str] | None = None,
         unknown_cap: float | None = None,
         silence: bool = True,
+        test_folder: str | os.PathLike[str] | None = None,
         sample_rate_hz: int = 16000,
         clip_seconds: float = 1.0,
         resample: bool = False,
         reader: str = "soundfile",
+        skip_unreadable: bool = False,
         seed: int = 0,
     ) -> None:
-        if unknown_cap is not None and unknown_cap <= 0:
-            raise ValueError(
-                f"unknown_cap must be positive. Received: unknown_cap={unknown_cap}. "
-                "Use unknown_words=() for no unknown class."
-            )
-        self.folder = Path(folder)
-        self.sample_rate_hz = sample_rate_hz
-        self.samples = round(sample_rate_hz * clip_seconds)
-        self._resample = resample
-        self._reader = reader
-        self._silence = silence
-        files = _files_by_word(self.folder)
-        self._keywords, self._unknown_words = _choose_words(files, keywords, unknown_words)
-        self.labels = (
-            *([SILENCE] if silence else []),
-            *([UNKNOWN] if self._unknown_words else []),
-            *self._keywords,
+        folder = Path(folder)
+        files = _files_by_word(folder)
+        keywords, unknown_words = _choose_words(files, keywords, unknown_words)
+        labels = class_labels(keywords, unknown=bool(unknown_words), silence=silence)
+        clips = _clips_by_split(folder, files, keywords, unknown_words)
+        if test_folder is not None:
+            clips["testing"] = _test_clips(Path(test_folder), labels)
+            _check_test_speakers(clips)
+        super().__init__(
+            folder,
+            labels,
+            clips,
+            noise_folder=folder / _NOISE_FOLDER,
+            unknown_cap=unknown_cap,
+            sample_rate_hz=sample_rate_hz,
+            clip_seconds=clip_seconds,
+            resample=resample,
+            reader=reader,
+            skip_unreadable=skip_unreadable,
+            seed=seed,
         )
-        self._names = self._names_by_split(files, unknown_cap, seed)
-        self._noise_files = _audio_files(self.folder / _NOISE_FOLDER)
-        if silence and not self._noise_files:
-            raise ValueError(
-                f"The silence class needs recordings in {self.folder / _NOISE_FOLDER}; none found. "
-                "Copy the folder from Speech Commands, or pass silence=False."
-            )
-
-    def load(self, split: str) -> Split:
-        """Decodes a split.
-
-        Args:
-            split: `"training"`, `"validation"` or `"testing"`.
-
-        Returns:
-            Words in the order of their names, then silence.
-
-        Raises:
-            AudioError: some clips are bad; one error names the first five and their number.
-            ValueError: the split is unknown or empty.
-        """
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {SPLITS}. Received: split={split!r}.")
-        names = self._names[split]
-        if not names:
-            counts = {split: len(names) for split, names in self._names.items()}
-            raise ValueError(f"The {split} split of {self.folder} is empty. Clips: {counts}.")
-        audio = decode_clips([self.folder / name for name in names], self.samples, self._read)
-        labels = [self._label_of(name) for name in names]
-        if self._silence:
-            keyword_clips = sum(_word_of(name) in self._keywords for name in names)
-            silence = [f"{SILENCE}/{row}" for row in range(_share(keyword_clips, _SILENCE_SHARE))]
-            audio = np.pad(audio, ((0, len(silence)), (0, 0)))
-            labels += [self.labels.index(SILENCE)] * len(silence)
-            names = (*names, *silence)
-        return Split(audio, np.array(labels, np.int32), names)
-
-    def noise(self) -> tuple[np.ndarray, ...]:
-        """Reads the background recordings: float32 `(samples,)` each, at least a clip long.
-
-        Empty where there is no `_background_noise_`, which only `silence=False` allows.
-
-        Raises:
-            AudioError: a recording is bad or shorter than a clip.
-        """
-        recordings = tuple(self._read(path) for path in self._noise_files)
-        for path, recording in zip(self._noise_files, recordings, strict=True):
-            if len(recording) < self.samples:
-                raise AudioError(
-                    f"{path}: the noise holds {len(recording)} samples, expected at least a clip's "
-                    f"{self.samples}. Use a longer recording or shorter clips."
-                )
-        return recordings
-
-    def _read(self, path: Path) -> np.ndarray:
-        return read_audio(path, self.sample_rate_hz, resample=self._resample, reader=self._reader)
-
-    def _label_of(self, name: str) -> int:
-        word = _word_of(name)
-        return self.labels.index(word if word in self._keywords else UNKNOWN)
-
-    def _names_by_split(
-        self, files: dict[str, tuple[str, ...]], unknown_cap: float | None, seed: int
-    ) -> dict[str, tuple[str, ...]]:
-        splits = assign_splits(self.folder, {name for names in files.values() for name in names})
-        used = [name for word in (*self._keywords, *self._unknown_words) for name in files[word]]
-        check_speakers({name: splits[name] for name in used})
-        trained = {_word_of(name) for name in used if splits[name] == "training"}
-        untrained = [word for word in self._keywords if word not in trained]
-        if untrained:
-            raise ValueError(
-                f"Keywords without a training clip: {first_few(untrained)}\n"
-                "Record more speakers, or take files out of the split lists."
-            )
-        return {
-            split: self._capped([n for n in used if splits[n] == split], unknown_cap, [seed, index])
-            for index, split in enumerate(SPLITS)
-        }
-
-    def _capped(
-        self, names: list[str], unknown_cap: float | None, seed: list[int]
-    ) -> tuple[str, ...]:
-        keyword = [name for name in names if _word_of(name) in self._keywords]
-        unknown = sorted(name for name in names if _word_of(name) in self._unknown_words)
-        if unknown_cap is not None:
-            kept = min(len(unknown), _share(len(keyword), unknown_cap))
-            unknown = np.random.default_rng(seed).permutation(unknown)[:kept].tolist()
-        return tuple(sorted(keyword + unknown))
 
 
 def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -181,7 +108,7 @@ def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
         path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "_."
     )
     files = {
-        word: tuple(f"{word}/{path.name}" for path in _audio_files(folder / word)) for word in words
+        word: tuple(f"{word}/{path.name}" for path in audio_files(folder / word)) for word in words
     }
     if not any(files.values()):
         raise ValueError(
@@ -189,18 +116,6 @@ def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
             f"Expected <word>/<speaker>_nohash_<n>.wav. Found folders: {words}."
         )
     return files
-
-
-def _audio_files(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(
-        sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-        )
-    )
 
 
 def _choose_words(
@@ -229,10 +144,51 @@ def _choose_words(
     return tuple(keywords), tuple(unknown_words)
 
 
-def _word_of(name: str) -> str:
-    return name.split("/", 1)[0]
+def _clips_by_split(
+    folder: Path,
+    files: Mapping[str, Sequence[str]],
+    keywords: Sequence[str],
+    unknown_words: Sequence[str],
+) -> dict[str, ClipList]:
+    splits = assign_splits(folder, {name for names in files.values() for name in names})
+    class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
+    classes = {name: label for word, label in class_of.items() for name in files[word]}
+    check_speakers({name: splits[name] for name in classes})
+    return {
+        split: ClipList(folder, {n: label for n, label in classes.items() if splits[n] == split})
+        for split in SPLITS
+    }
 
 
-def _share(count: int, share: float) -> int:
-    """Rounds up, as the 12-class benchmark does; not on the rounding error of the product."""
-    return math.ceil(round(count * share, 6))
+def _test_clips(folder: Path, labels: Sequence[str]) -> ClipList:
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is not a folder. Pass as test_folder the one that holds a folder for each "
+            "class."
+        )
+    files = {
+        path.name: audio_files(path)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    found = [label for label, paths in files.items() if paths]
+    missing = [label for label in labels if label not in found]
+    other = [label for label in found if label not in labels]
+    if missing or other:
+        raise ValueError(
+            f"The test set {folder} must have the classes of the data set, {list(labels)}. "
+            f"Without a folder or without clips: {missing}. Folders of no class: {other}. "
+            "Choose keywords, unknown_words and silence to match, or complete the folder."
+        )
+    classes = {f"{label}/{path.name}": label for label in labels for path in files[label]}
+    return ClipList(folder, classes, complete=True)
+
+
+def _check_test_speakers(clips: Mapping[str, ClipList]) -> None:
+    tested = {
+        f"{clips['testing'].folder.resolve()}/{name}": "testing"
+        for name, label in clips["testing"].classes.items()
+        if label != SILENCE
+    }
+    trained = {name: split for split in SPLITS[:2] for name in clips[split].classes}
+    check_speakers(trained | tested)

@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import numpy as np
+
 from swr_keras.data.messages import first_few
 
 SPLITS = ("training", "validation", "testing")
@@ -13,6 +15,7 @@ _SPEAKER = re.compile(r"(.+)_nohash_")
 _HASH_RANGE = 2**27
 _VALIDATION_PERCENT = 10
 _TESTING_PERCENT = 10
+_HELD_OUT_SPEAKERS = 6 / 37
 
 
 def assign_splits(folder: Path, names: Collection[str]) -> dict[str, str]:
@@ -67,6 +70,35 @@ def hashed_split(name: str) -> str:
     if percent < _VALIDATION_PERCENT + _TESTING_PERCENT:
         return "testing"
     return "training"
+
+
+def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
+    """Draws 6 of 37 speakers for validation and as many for testing, at least one each.
+
+    Args:
+        speakers: in any order.
+        seed: of the draw.
+
+    Returns:
+        split by speaker; the rest is training.
+
+    Raises:
+        ValueError: there are fewer than three speakers.
+
+    Source: the split of MC-KWS in arXiv 2302.13435, 25 / 6 / 6 of 37 speakers.
+    """
+    drawn = sorted(set(speakers))
+    if len(drawn) < len(SPLITS):
+        raise ValueError(
+            f"Each of {SPLITS} needs a speaker of its own. Received: {len(drawn)} speakers, "
+            f"{drawn}. Add recordings of other speakers."
+        )
+    drawn = np.random.default_rng(seed).permutation(drawn).tolist()
+    held_out = max(1, round(len(drawn) * _HELD_OUT_SPEAKERS))
+    splits = dict.fromkeys(drawn, "training")
+    splits.update(dict.fromkeys(drawn[:held_out], "validation"))
+    splits.update(dict.fromkeys(drawn[held_out : 2 * held_out], "testing"))
+    return splits
 
 
 def check_speakers(splits: dict[str, str]) -> None:

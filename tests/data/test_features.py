@@ -1,8 +1,10 @@
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from swr_keras.data import LogMel, fit_length, read_audio
+from swr_keras.data import FRONT_ENDS, LogMel, MicroFrontend, fit_length, read_audio
 
 
 def _reference(audio, rate_hz=16000, num_mels=40, window=480, hop=160, fft=512):
@@ -100,3 +102,22 @@ def test_impossible_settings(settings, reason):
 def test_clips_too_short_to_reflect():
     with pytest.raises(ValueError, match="Received: samples=240"):
         LogMel()(tf.zeros((1, 240)))
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_front_ends_have_one_interface(name, clips):
+    if name == "micro_frontend":
+        pytest.importorskip("pymicro_features", reason="needs the extra swr-keras[microfrontend]")
+    features = FRONT_ENDS[name](16000)
+    assert features == FRONT_ENDS[name](16000)
+    assert features.sample_rate_hz == 16000
+    inputs = features(tf.constant(clips[:, :8000]))
+    assert inputs.dtype == tf.float32
+    assert inputs.shape == (4, *features.shape(8000))
+    assert np.all(np.isfinite(inputs))
+
+
+def test_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymicro_features", None)
+    with pytest.raises(ImportError, match=r"swr-keras\[microfrontend\]"):
+        MicroFrontend()

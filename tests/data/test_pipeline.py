@@ -71,6 +71,19 @@ def test_same_seed_same_epochs(split, noise, options):
             np.testing.assert_array_equal(one, other)
 
 
+def test_epochs_from_a_later_one_on_are_those_of_the_whole(split, noise):
+    whole = _training(split, noise, first_epoch=0)
+    assert whole.cardinality() == tf.data.INFINITE_CARDINALITY
+    next(iter(whole))
+    rest = _training(split, noise, first_epoch=2)
+    for one, other in zip(whole.skip(6).take(7), rest.take(7), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    first, second = _epoch(rest.take(3)), _epoch(rest.skip(3).take(3))
+    assert sorted(first[1]) == sorted(second[1]) == sorted(split.labels)
+    assert np.any(first[1] != second[1])
+
+
 def test_order_differs_between_epochs_and_seeds(split, noise):
     dataset = _training(split, noise)
     first, second = _epoch(dataset)[1], _epoch(dataset)[1]
@@ -137,6 +150,42 @@ def test_evaluation_noise_differs_between_chunks(noise):
     silence = Split(np.zeros((300, SAMPLES), np.int16), np.zeros(300, np.int32), ("",) * 300)
     inputs, _ = _epoch(_evaluation(silence, noise))
     assert len(np.unique(inputs.sum(axis=(1, 2, 3)))) > 290
+
+
+def test_evaluation_leaves_recorded_silence_as_it_is(split, noise):
+    audio = split.audio.copy()
+    audio[20], audio[21] = np.arange(SAMPLES) % 100, 0
+    labels = split.labels.copy()
+    labels[20:] = 0
+    recorded = np.arange(23) < 22
+    clips = Split(audio, labels, split.names, recorded=recorded)
+    inputs, _ = _epoch(_evaluation(clips, noise))
+    np.testing.assert_allclose(inputs[:22], _clean(clips)[:22], atol=1e-5)
+    assert inputs[22].max() > np.log(1e-6) + 1
+
+
+@pytest.mark.parametrize("make", [_training, _evaluation])
+def test_recorded_silence_needs_no_noise(split, make):
+    clips = Split(split.audio, split.labels, split.names, recorded=np.ones(23, bool))
+    make(clips, ())
+
+
+def test_without_a_record_sound_tells_recorded_silence(split, noise):
+    audio = split.audio.copy()
+    labels = split.labels.copy()
+    audio[5], labels[5] = np.arange(SAMPLES) % 100, 0
+    audio[6] = 0
+    clips = Split(audio, labels, split.names)
+    inputs, _ = _epoch(_evaluation(clips, noise))
+    np.testing.assert_allclose(inputs[:22], _clean(clips)[:22], atol=1e-5)
+    assert inputs[22].max() > np.log(1e-6) + 1
+
+
+def test_training_fills_only_silence_that_is_not_recorded(split, noise):
+    quiet = Split(split.audio[:9] // 100, np.zeros(9, np.int32), ("",) * 9, np.ones(9, bool))
+    inputs, _ = _epoch(_training(quiet, noise, augment=False))
+    clean = _clean(quiet)
+    assert all(np.abs(clean - clip).max(axis=(1, 2, 3)).min() < 1e-4 for clip in inputs)
 
 
 def test_evaluation_snr(split, noise):

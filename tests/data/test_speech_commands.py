@@ -3,7 +3,54 @@ import shutil
 import numpy as np
 import pytest
 
-from swr_keras.data import AudioError, SpeechCommands, read_audio
+from swr_keras.data import (
+    GSC_KEYWORDS,
+    AudioError,
+    LogMel,
+    SpeechCommands,
+    evaluation_dataset,
+    read_audio,
+)
+from swr_keras.data.keyword_corpus import share
+
+OTHER_WORDS = (
+    "zero one two three four five six seven eight nine bed bird cat dog happy house marvin sheila "
+    "tree wow backward forward follow learn visual"
+).split()
+
+
+@pytest.fixture
+def archive(tmp_path, write):
+    """The published archive in small: 35 words x 3 speakers, one for each split."""
+    root = tmp_path / "speech_commands_v0.02"
+    clip = write(root / "tone.wav", np.full(1600, 0.1)).read_bytes()
+    (root / "tone.wav").unlink()
+    for word in (*GSC_KEYWORDS, *OTHER_WORDS):
+        (root / word).mkdir()
+        for speaker in ("ann", "bo", "cy"):
+            (root / word / f"{speaker}_nohash_0.wav").write_bytes(clip)
+    write(root / "_background_noise_" / "pink_noise.wav", np.full(40000, 0.2))
+    for place in (".", "_background_noise_"):
+        (root / place / "README.md").write_text("Sources of the recordings.")
+    (root / "LICENSE").write_text("CC BY 4.0")
+    for file, speaker in (("validation_list.txt", "bo"), ("testing_list.txt", "cy")):
+        words = (*GSC_KEYWORDS, *OTHER_WORDS)
+        (root / file).write_text("".join(f"{word}/{speaker}_nohash_0.wav\n" for word in words))
+    return root
+
+
+@pytest.fixture
+def official(tmp_path, write):
+    """The published test set in small: 2 clips of each word, 4 of silence and of the unknown."""
+    root = tmp_path / "speech_commands_test_set_v0.02"
+    for index, label in enumerate((*GSC_KEYWORDS, "_silence_", "_unknown_")):
+        for take in range(4 if label.startswith("_") else 2):
+            write(root / label / f"{take}.wav", np.full(16000, 0.01 * (index + 1)))
+    return root
+
+
+def _benchmark(folder, **options):
+    return SpeechCommands(folder, keywords=GSC_KEYWORDS, unknown_cap=0.1, **options)
 
 
 def _labels_by_name(split):
@@ -207,6 +254,139 @@ def test_unknown_and_empty_splits(corpus):
         (corpus / file).write_text("")
     with pytest.raises(ValueError, match="testing split of .* is empty.*'training': 32"):
         SpeechCommands(corpus).load("testing")
+
+
+def test_published_archive_as_it_unpacks(archive):
+    commands = _benchmark(archive)
+    assert commands.labels == ("_silence_", "_unknown_", *GSC_KEYWORDS)
+    assert len(SpeechCommands(archive).labels) == 36
+    assert len(commands.noise()) == 1
+    for split, speaker in (("training", "ann"), ("validation", "bo"), ("testing", "cy")):
+        clips = commands.load(split)
+        np.testing.assert_array_equal(np.bincount(clips.labels), np.ones(12))
+        assert clips.names[-1] == "_silence_/0"
+        assert {name.split("/")[1] for name in clips.names[:-1]} == {f"{speaker}_nohash_0.wav"}
+
+
+@pytest.mark.parametrize(("keyword_clips", "others"), [(30769, 3077), (3703, 371), (4074, 408)])
+def test_a_tenth_gives_the_counts_of_the_benchmark(keyword_clips, others):
+    assert share(keyword_clips, 0.1) == others
+
+
+def test_test_folder_is_the_testing_split(archive, official):
+    commands = _benchmark(archive, test_folder=official)
+    testing = commands.load("testing")
+    labels = _labels_by_name(testing)
+    assert labels == {
+        f"{label}/{take}.wav": index
+        for index, label in enumerate(commands.labels)
+        for take in range(4 if label.startswith("_") else 2)
+    }
+    assert testing.recorded.all()
+    clip = read_audio(official / "_silence_" / "1.wav")
+    row = testing.names.index("_silence_/1.wav")
+    np.testing.assert_array_equal(testing.audio[row] / 32768.0, clip)
+
+
+def test_test_folder_leaves_training_and_validation_alone(archive, official):
+    plain, with_folder = _benchmark(archive), _benchmark(archive, test_folder=official)
+    for split in ("training", "validation"):
+        clips = with_folder.load(split)
+        assert clips.names == plain.load(split).names
+        assert not any("cy_nohash" in name for name in clips.names)
+        assert clips.recorded.tolist() == [True] * 11 + [False]
+
+
+def test_official_clips_are_evaluated_as_they_sound(archive, official, write):
+    write(official / "_silence_" / "0.wav", np.zeros(16000))
+    commands = _benchmark(archive, test_folder=official)
+    testing = commands.load("testing")
+    features = LogMel()
+    dataset = evaluation_dataset(
+        testing, commands.noise(), features, batch_size=28, silence_label=0
+    )
+    inputs, _ = next(dataset.as_numpy_iterator())
+    expected = features(testing.audio / np.float32(32768))
+    np.testing.assert_allclose(inputs, expected, atol=1e-4)
+
+
+def test_test_folder_needs_every_class(archive, official):
+    shutil.rmtree(official / "go")
+    for path in (official / "up").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=r"without clips: \['go', 'up'\]"):
+        _benchmark(archive, test_folder=official)
+
+
+@pytest.mark.parametrize("label", ["_silence_", "_unknown_"])
+def test_test_folder_needs_silence_and_unknown(archive, official, label):
+    shutil.rmtree(official / label)
+    with pytest.raises(ValueError, match=rf"without clips: \['{label}'\]"):
+        _benchmark(archive, test_folder=official)
+
+
+@pytest.mark.parametrize(
+    ("options", "label"),
+    [({"silence": False}, "_silence_"), ({"unknown_words": ()}, "_unknown_")],
+)
+def test_test_folder_with_a_class_that_is_not_asked(archive, official, options, label):
+    with pytest.raises(ValueError, match=rf"no class: \['{label}'\]"):
+        _benchmark(archive, test_folder=official, **options)
+
+
+def test_test_folder_without_silence_and_unknown(archive, official):
+    shutil.rmtree(official / "_silence_")
+    shutil.rmtree(official / "_unknown_")
+    commands = _benchmark(archive, test_folder=official, silence=False, unknown_words=())
+    assert len(commands.load("testing").labels) == 20
+
+
+def test_test_folder_with_words_of_no_class(archive, official):
+    with pytest.raises(ValueError, match=r"no class: \['yes'\]"):
+        SpeechCommands(archive, keywords=GSC_KEYWORDS[:-1], test_folder=official)
+
+
+def test_test_folder_that_does_not_exist(archive, tmp_path):
+    with pytest.raises(ValueError, match="nowhere is not a folder.*test_folder"):
+        _benchmark(archive, test_folder=tmp_path / "nowhere")
+
+
+def test_test_folder_with_a_speaker_of_training(archive, official, write):
+    write(official / "yes" / "ann_nohash_0.wav")
+    with pytest.raises(ValueError, match=r"ann: .*yes/ann_nohash_0.wav \(testing\) and .*training"):
+        _benchmark(archive, test_folder=official)
+
+
+def test_unreadable_clips_can_be_left_out(corpus):
+    for name in ("yes/ann_nohash_0.wav", "no/dee_nohash_1.wav"):
+        (corpus / name).write_bytes(b"")
+    whole = SpeechCommands(corpus, skip_unreadable=True, silence=False)
+    assert whole.load("testing").unreadable == ()
+    split = whole.load("training")
+    assert len(split.names) == len(split.labels) == len(split.audio) == len(split.recorded) == 14
+    assert [message.split(": ")[0] for message in split.unreadable] == [
+        str(corpus / "no/dee_nohash_1.wav"),
+        str(corpus / "yes/ann_nohash_0.wav"),
+    ]
+    assert "yes/ann_nohash_0.wav" not in split.names
+    for row, name in enumerate(split.names):
+        assert whole.labels[split.labels[row]] == name.split("/")[0]
+        clip = read_audio(corpus / name)
+        np.testing.assert_array_equal(split.audio[row, :4000] / 32768.0, clip)
+
+
+def test_leaving_out_unreadable_clips_is_not_the_default(corpus):
+    (corpus / "yes/ann_nohash_0.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match=r"(?s)1 of 16 .*ann_nohash_0.wav.*skip_unreadable=True"):
+        SpeechCommands(corpus).load("training")
+
+
+def test_a_class_without_a_readable_clip_is_an_error(corpus):
+    for path in (corpus / "yes").iterdir():
+        path.write_bytes(b"")
+    commands = SpeechCommands(corpus, skip_unreadable=True)
+    with pytest.raises(AudioError, match=r"(?s)no clip can be used.*\n  yes.*ann_nohash_0.wav"):
+        commands.load("training")
 
 
 def test_real_recordings(recordings):

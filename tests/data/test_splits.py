@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from swr_keras.data.splits import assign_splits, check_speakers, hashed_split
+from swr_keras.data.splits import assign_splits, check_speakers, hashed_split, split_speakers
 
 
 def _published_rule(file_name: str) -> str:
@@ -78,3 +78,24 @@ def test_a_speaker_in_two_splits_is_named_with_two_files():
 
 def test_files_without_a_speaker_are_not_compared():
     check_speakers({"yes/one.wav": "training", "no/one.wav": "testing"})
+
+
+@pytest.mark.parametrize(
+    ("speakers", "counts"), [(37, [25, 6, 6]), (3, [1, 1, 1]), (10, [6, 2, 2]), (74, [50, 12, 12])]
+)
+def test_speakers_are_split_as_in_the_paper(speakers, counts):
+    splits = split_speakers([f"G{speaker:04}" for speaker in range(speakers)], seed=0)
+    found = list(splits.values())
+    assert [found.count(split) for split in ("training", "validation", "testing")] == counts
+
+
+def test_the_draw_of_speakers_follows_the_seed_alone():
+    speakers = [f"G{speaker:04}" for speaker in range(37)]
+    splits = split_speakers(speakers, seed=3)
+    assert split_speakers(reversed(speakers * 2), seed=3) == splits
+    assert split_speakers(speakers, seed=4) != splits
+
+
+def test_every_split_needs_a_speaker():
+    with pytest.raises(ValueError, match=r"Received: 2 speakers, \['a', 'b'\]"):
+        split_speakers(["b", "a"], seed=0)
