@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 READINGS = ("budget", "threshold")
@@ -91,6 +91,32 @@ class Policy:
             selected=selected,
             target_cost=float(target_cost),
             reading=reading,
+        )
+
+    @classmethod
+    def from_layers(cls, sizes: Mapping[str, int], selected: Sequence[str]) -> "Policy":
+        """Makes a choice by hand; its target cost is what it costs.
+
+        Args:
+            sizes: Parameters of each policy layer by path, in the order of the model.
+            selected: Paths of the layers to change.
+
+        Raises:
+            ValueError: If a path is none of a policy layer.
+        """
+        unknown = [path for path in selected if path not in sizes]
+        if unknown or isinstance(selected, str):
+            raise ValueError(
+                f"Expected paths of policy layers, some of {list(sizes)}. Received: {selected!r}."
+            )
+        owned = sum(sizes[path] for path in set(selected))
+        return cls(
+            layers=tuple(sizes),
+            num_parameters=tuple(sizes.values()),
+            probabilities=tuple(float(path in selected) for path in sizes),
+            selected=tuple(path in selected for path in sizes),
+            target_cost=owned / sum(sizes.values()),
+            reading="threshold",
         )
 
     @property

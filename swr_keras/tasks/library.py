@@ -6,6 +6,7 @@ import re
 
 import keras
 
+from swr_keras.tasks.atomic import replacing
 from swr_keras.tasks.pack import TaskPack, fingerprint
 from swr_keras.training.task_model import TaskModel
 
@@ -107,13 +108,8 @@ class TaskLibrary:
 
 def save_model(model: keras.Model, path: str | os.PathLike):
     """Saves a model in the `.keras` format, whole or not at all."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _model_bytes(model):

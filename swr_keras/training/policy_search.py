@@ -29,10 +29,12 @@ class PolicySearch(keras.Model):
 
     Each step draws a target cost c uniformly from (0, 1), has the policy network give hard
     Gumbel gates for it, and runs the super-net with these gates on a batch. The loss is the task
-    loss plus `cost_weight` times the cost loss. Only the policy network is trained. The super-net
+    loss plus `cost_weight` times the cost loss. Trained are the policy network and a copy of the
+    super-net's head. That head grew up with all gates open; if it stayed so, closing the last
+    layers would seem worse than it is, since a task model trains its own head. The super-net
     normalises with the statistics of the batch, as the task model will re-estimate them for the
     gates it gets: with the stored ones, of all gates open, a layer before batch norm seems needed
-    just because its scale is. The stored statistics and all weights stay as they are.
+    just because its scale is. The super-net itself stays as it is.
 
     The cost loss needs no data, so it is averaged over 64 draws of c a step (the first is the one
     of the gates): the same objective with less noise, and the expected cost follows c in far
@@ -59,6 +61,10 @@ class PolicySearch(keras.Model):
         sizes = np.asarray(self.num_parameters, "float32")
         self.layer_weights = sizes / sizes.sum()
         self.network = PolicyNetwork(len(self.gates), hidden_units)
+        self.supernet_head = supernet.head_variables()
+        self.head = [self.add_weight(shape=v.shape, name=v.name) for v in self.supernet_head]
+        for own, variable in zip(self.head, self.supernet_head, strict=True):
+            own.assign(variable)
         weights = {id(variable) for variable in supernet.weights}
         self.seed_states = [v for v in supernet.variables if id(v) not in weights]
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -71,11 +77,11 @@ class PolicySearch(keras.Model):
 
     @property
     def trainable_variables(self):
-        return self.network.trainable_variables
+        return [*self.network.trainable_variables, *self.head]
 
     @property
     def trainable_weights(self):
-        return self.network.trainable_weights
+        return self.trainable_variables
 
     def compile(self, *args, cost_weight=10.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
         """Configures the search; other arguments are those of `keras.Model.compile`.
@@ -119,8 +125,8 @@ class PolicySearch(keras.Model):
         return self._run_supernet(inputs, ops.cast(probabilities > 0.5, "float32"))
 
     def train_step(self, data):
-        """One step on the policy network alone."""
-        variables = self.network.trainable_variables
+        """One step on the policy network and the head."""
+        variables = self.trainable_variables
         with tf.GradientTape() as tape:
             loss, y_pred = self._objective(data)
             scaled = self.optimizer.scale_loss(loss)
@@ -184,7 +190,10 @@ class PolicySearch(keras.Model):
         )
 
     def _run_supernet(self, inputs, gates):
-        mapping = list(zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True))
+        mapping = [
+            *zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True),
+            *zip(self.supernet_head, self.head, strict=True),
+        ]
         with keras.StatelessScope(state_mapping=mapping) as scope:
             outputs = self.supernet(inputs, training=True)
         for state in self.seed_states:

@@ -1,5 +1,7 @@
 """Stage 2: the chosen layers, from zero."""
 
+from collections.abc import Sequence
+
 from swr_keras.policy.policy import Policy
 from swr_keras.tasks.pack import TaskPack, fingerprint
 from swr_keras.training.transfer_model import TransferModel
@@ -12,7 +14,8 @@ class TaskModel(TransferModel):
 
     Args:
         base: A built Functional or Sequential model; it is not touched.
-        policy: The layers to change. Its layers must be the base's.
+        policy: The layers to change: a `Policy` for this base, or paths of layers, none of them
+            for training the classifier alone.
         num_classes, batch_norm, head: As for `TransferModel`.
 
     Raises:
@@ -24,7 +27,7 @@ class TaskModel(TransferModel):
     def __init__(
         self,
         base,
-        policy: Policy,
+        policy: Policy | Sequence[str],
         *,
         num_classes=None,
         batch_norm="statistics",
@@ -33,6 +36,8 @@ class TaskModel(TransferModel):
     ):
         super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
         sizes = {path: layer.num_parameters() for path, layer in self.policy_layers.items()}
+        if not isinstance(policy, Policy):
+            policy = Policy.from_layers(sizes, policy)
         if sizes != dict(zip(policy.layers, policy.num_parameters, strict=True)):
             differing = sorted(
                 set(sizes.items()) ^ set(zip(policy.layers, policy.num_parameters, strict=True))

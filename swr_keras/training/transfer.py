@@ -12,8 +12,8 @@ from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
 
-SEARCH_BATCH_SIZE = 32
-_SEARCH_EPOCHS = 10
+SEARCH_BATCH_SIZE = 16
+SEARCH_EPOCHS = 10
 
 
 def transfer(
@@ -24,7 +24,7 @@ def transfer(
     num_classes: int | None = None,
     validation_data: tf.data.Dataset | None = None,
     epochs: int = 30,
-    search_steps: int = 1500,
+    search_steps: int = 1000,
     batch_norm: str = "statistics",
     reading: str = "budget",
     seed: int = 0,
@@ -42,7 +42,7 @@ def transfer(
         num_classes: Classes of the task; as many as the base's by default.
         validation_data: Like `train`; reported, never selected on.
         epochs: Epochs of the super-net, and of the task model.
-        search_steps: Steps of the policy search, of 32 examples each.
+        search_steps: Steps of the policy search, of 16 examples each.
         batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
         reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
         seed: Seed of the search's draws. Seed the rest by `keras.utils.set_random_seed`.
@@ -73,7 +73,7 @@ def learn_policy(
     num_classes: int | None = None,
     validation_data: tf.data.Dataset | None = None,
     epochs: int = 30,
-    search_steps: int = 1500,
+    search_steps: int = 1000,
     learning_rate: float = 1e-2,
     search_learning_rate: float = 5e-3,
     cost_weight: float = 10.0,
@@ -86,7 +86,7 @@ def learn_policy(
 
     Args:
         learning_rate: Adam's rate for the super-net; it falls to 0 by a cosine.
-        search_learning_rate: Likewise for the policy network, which trains on batches of 32.
+        search_learning_rate: Likewise for the policy network, which trains on batches of 16.
         cost_weight: Factor of the cost loss (lambda of the paper).
         callbacks: Called in both trainings.
         base, train, num_classes, validation_data, epochs, search_steps, batch_norm, seed,
@@ -106,17 +106,13 @@ def learn_policy(
         verbose=verbose,
     )
     search = PolicySearch(supernet, seed=seed)
-    search.compile(
-        keras.optimizers.Adam(search_learning_rate),
-        classification_loss(base),
+    fit_policy(
+        search,
+        train,
+        steps=search_steps,
+        learning_rate=search_learning_rate,
         cost_weight=cost_weight,
-    )
-    search.fit(
-        train.repeat().rebatch(SEARCH_BATCH_SIZE).prefetch(tf.data.AUTOTUNE),
-        epochs=_SEARCH_EPOCHS,
-        steps_per_epoch=max(search_steps // _SEARCH_EPOCHS, 1),
-        callbacks=[cosine_decay(search_learning_rate, _SEARCH_EPOCHS), *callbacks],
-        shuffle=False,
+        callbacks=callbacks,
         verbose=verbose,
     )
     return search
@@ -159,6 +155,8 @@ def fit_classifier(
     validation_data: tf.data.Dataset | None = None,
     epochs: int,
     learning_rate: float,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> keras.callbacks.History:
@@ -170,7 +168,42 @@ def fit_classifier(
         train,
         validation_data=validation_data,
         epochs=epochs,
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
         callbacks=[cosine_decay(learning_rate, epochs), *callbacks],
+        shuffle=False,
+        verbose=verbose,
+    )
+
+
+def fit_policy(
+    search: PolicySearch,
+    train: tf.data.Dataset,
+    *,
+    steps: int = 1000,
+    learning_rate: float = 5e-3,
+    cost_weight: float = 10.0,
+    initial_epoch: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
+) -> keras.callbacks.History:
+    """Compiles and fits a policy search with Adam, a cosine to 0, and batches of 16.
+
+    Arguments as for `learn_policy`.
+    """
+    search.compile(
+        keras.optimizers.Adam(learning_rate),
+        classification_loss(search.supernet),
+        cost_weight=cost_weight,
+    )
+    steps_per_epoch = max(steps // SEARCH_EPOCHS, 1)
+    batches = train.repeat().rebatch(SEARCH_BATCH_SIZE).skip(initial_epoch * steps_per_epoch)
+    return search.fit(
+        batches.prefetch(tf.data.AUTOTUNE),
+        epochs=SEARCH_EPOCHS,
+        initial_epoch=initial_epoch,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=[cosine_decay(learning_rate, SEARCH_EPOCHS), *callbacks],
         shuffle=False,
         verbose=verbose,
     )

@@ -62,6 +62,10 @@ class TransferModel(keras.Model):
             variables |= {f"{path}/{name}": variable for name, variable in own.items()}
         return variables
 
+    def head_variables(self) -> list[keras.Variable]:
+        """Returns the variables of the head."""
+        return next(layer.weights for path, layer in walk(self.model) if path == self.head_path)
+
     def train_step(self, data):
         """One step on the owned variables alone, whatever `trainable` says of the layers."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -9,18 +9,6 @@ from swr_keras.training import transfer
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def policy_for(base, chosen):
-    sizes = {
-        path: layer.num_parameters()
-        for path, layer in swr.SuperNet(base, num_classes=3).policy_layers.items()
-    }
-    target = sum(sizes[path] for path in chosen) / sum(sizes.values())
-    probabilities = [float(path in chosen) for path in sizes]
-    return swr.Policy.from_probabilities(
-        list(sizes), list(sizes.values()), probabilities, target, "threshold"
-    )
-
-
 def snapshot(model):
     return {variable.path: variable.numpy() for variable in model.variables}
 
@@ -53,7 +41,7 @@ ALL = ("conv", "depthwise", "pointwise")
 @pytest.mark.parametrize("chosen", [(), ("depthwise",), ("conv", "pointwise"), ALL])
 def test_training_moves_only_what_a_task_owns(base, arrays, chosen, mode):
     weights = base.get_weights()
-    task = swr.TaskModel(base, policy_for(base, chosen), num_classes=3, batch_norm=mode)
+    task = swr.TaskModel(base, chosen, num_classes=3, batch_norm=mode)
     before = snapshot(task.model)
     fit(task, arrays)
     moved = changed(before, task.model)
@@ -66,7 +54,7 @@ def test_training_moves_only_what_a_task_owns(base, arrays, chosen, mode):
 
 
 def test_thawing_the_model_changes_nothing_that_is_frozen(base, arrays):
-    task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=3)
+    task = swr.TaskModel(base, ("conv",), num_classes=3)
     task.trainable = False
     task.trainable = True
     before = snapshot(task.model)
@@ -87,7 +75,7 @@ def test_supernet_trains_every_layer_and_learns(base, arrays):
 
 
 def test_loss_shown_is_the_loss(base, arrays):
-    task = swr.TaskModel(base, policy_for(base, ()), num_classes=3, batch_norm="frozen")
+    task = swr.TaskModel(base, (), num_classes=3, batch_norm="frozen")
     task.compile(keras.optimizers.SGD(0.0), LOSS)
     shown = task.fit(*arrays, batch_size=96, verbose=0).history["loss"][0]
     logits = task(arrays[0], training=False)
@@ -96,7 +84,7 @@ def test_loss_shown_is_the_loss(base, arrays):
 
 
 def test_sample_weights_and_callbacks_work(base, arrays, tmp_path):
-    task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
+    task = swr.TaskModel(base, ALL, num_classes=3)
     before = snapshot(task.model)
     callbacks = [
         keras.callbacks.CSVLogger(tmp_path / "log.csv"),
@@ -123,7 +111,7 @@ def test_same_seed_same_weights(base, arrays):
     runs = []
     for _ in range(2):
         keras.utils.set_random_seed(5)
-        task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=3)
+        task = swr.TaskModel(base, ("conv",), num_classes=3)
         fit(task, arrays)
         runs.append(task.model.get_weights())
     for first, second in zip(*runs, strict=True):
@@ -131,7 +119,7 @@ def test_same_seed_same_weights(base, arrays):
 
 
 def test_merged_model_is_plain_and_has_the_cost_of_the_base(base, arrays):
-    task = swr.TaskModel(base, policy_for(base, ("conv",)), num_classes=4)
+    task = swr.TaskModel(base, ("conv",), num_classes=4)
     fit(task, arrays)
     merged = task.merge(check_on=arrays[0])
     np.testing.assert_allclose(merged(arrays[0]), task(arrays[0]), rtol=1e-4, atol=1e-5)
@@ -168,7 +156,7 @@ def test_all_stages_run_in_mixed_precision(dataset):
 
 
 def test_tensorboard_writes_the_metrics(base, arrays, tmp_path):
-    task = swr.TaskModel(base, policy_for(base, ALL), num_classes=3)
+    task = swr.TaskModel(base, ALL, num_classes=3)
     fit(task, arrays, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
     (events,) = (tmp_path / "train").iterdir()
     assert b"epoch_accuracy" in events.read_bytes()
@@ -207,3 +195,13 @@ def test_loss_follows_the_output_of_the_base(last, from_logits):
     assert transfer.classification_loss(model).from_logits == from_logits
     wrapped = swr.SuperNet(model, head=last[0].name)
     assert transfer.classification_loss(wrapped).from_logits == from_logits
+
+
+def test_layers_chosen_by_hand_must_exist(base):
+    policy = swr.TaskModel(base, ["conv"]).policy
+    assert policy.selected_layers == ("conv",)
+    assert policy.target_cost == policy.achieved_cost
+    with pytest.raises(ValueError, match="Received: .'norm'."):
+        swr.TaskModel(base, ["norm"])
+    with pytest.raises(ValueError, match="Expected paths"):
+        swr.TaskModel(base, "conv")
