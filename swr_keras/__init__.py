@@ -3,6 +3,7 @@
 from swr_keras import backbones, layers
 from swr_keras.layers.conversion import merge, reparametrize
 from swr_keras.policy.policy import Policy
+from swr_keras.reporting.summary import summary
 from swr_keras.tasks.library import TaskLibrary
 from swr_keras.tasks.pack import TaskPack
 from swr_keras.training.policy_search import PolicySearch
@@ -23,5 +24,6 @@ __all__ = [
     "layers",
     "merge",
     "reparametrize",
+    "summary",
     "transfer",
 ]

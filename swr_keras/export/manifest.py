@@ -1,0 +1,159 @@
+"""All that firmware and its author must know of a `.tflite` file, beside it."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import swr_keras
+from swr_keras.export.arena import arena_bytes_host
+from swr_keras.export.c_array import c_array
+from swr_keras.export.flatbuffer import read_flatbuffer
+from swr_keras.export.lite_model import LiteModel
+from swr_keras.tasks.atomic import write_atomically
+
+_FORMAT = "swr_keras.manifest/1"
+_ARENA_NOTE = (
+    "Measured on a 64-bit host with TFLite Micro's reference kernels. A device with 32-bit "
+    "pointers takes some 10 % less; optimised kernels add scratch buffers."
+)
+
+
+def manifest(
+    data: bytes,
+    *,
+    labels: Sequence[str],
+    front_end: Any,
+    calibration_names: Sequence[str],
+    accuracy: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Describes an int8 `.tflite` file as a dict that JSON can express.
+
+    Its keys: `format`; `sha256` and `size_bytes` of the file; `labels`; `front_end` with `class`
+    and `parameters`; `input` and `output`, each with `shape`, `dtype`, `scale` and `zero_point`
+    (`real = scale * (int8 - zero_point)`); `operators`, the count of each; `arena` with
+    `bytes_host_estimate` and a note on what that is worth; `accuracy`; `calibration`, the names of
+    the examples; `versions`.
+
+    Args:
+        data: Contents of a `.tflite` file that `convert_int8` returned.
+        labels: Class names in the order of the outputs.
+        front_end: The front end that the model was trained on, a dataclass such as
+            `data.LogMel()`.
+        calibration_names: Names of the clips given to `convert_int8` as calibration, in order.
+        accuracy: Whatever was measured, by name; `{"float": ..., "int8": ...}` by custom.
+
+    Raises:
+        ExportError: If `data` isn't an int8 model that TFLite Micro runs.
+        ValueError: If the number of labels isn't that of the outputs, labels repeat, `front_end`
+            is no dataclass instance, or a value can't be expressed in JSON.
+
+    Example:
+        >>> manifest(data, labels=["no", "yes"], front_end=LogMel(), calibration_names=names)
+    """
+    model = LiteModel(data)
+    _check_labels(labels, model.output_shape[-1])
+    result = {
+        "format": _FORMAT,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size_bytes": len(data),
+        "labels": list(labels),
+        "front_end": _describe(front_end),
+        "input": _tensor(model.input_shape, model.input_scale, model.input_zero_point),
+        "output": _tensor(model.output_shape, model.output_scale, model.output_zero_point),
+        "operators": dict(Counter(operator.name for operator in read_flatbuffer(data).operators)),
+        "arena": {"bytes_host_estimate": arena_bytes_host(data), "note": _ARENA_NOTE},
+        "accuracy": accuracy,
+        "calibration": list(calibration_names),
+        "versions": {
+            "swr_keras": swr_keras.__version__,
+            "keras": keras.version(),
+            "tensorflow": tf.version.VERSION,
+            "tflite_micro": importlib.metadata.version("tflite-micro"),
+        },
+    }
+    try:
+        return json.loads(json.dumps(result, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
+            f"Received: front_end={front_end!r}, accuracy={accuracy!r} ({error})."
+        ) from None
+
+
+def write_bundle(
+    folder: str | os.PathLike,
+    data: bytes,
+    *,
+    name: str,
+    labels: Sequence[str],
+    front_end: Any,
+    calibration_names: Sequence[str],
+    accuracy: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Writes `<name>.tflite`, its manifest `<name>.json`, and `<name>.h` and `<name>.cc`.
+
+    Nothing is written if anything is wrong; each file is written whole or not at all, the manifest
+    last.
+
+    Args:
+        folder: An existing folder.
+        data: Contents of the `.tflite` file.
+        name: Stem of the files and of the C symbols, a C identifier.
+        labels, front_end, calibration_names, accuracy: As for `manifest`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ExportError, ValueError: See `manifest` and `c_array`.
+    """
+    folder = pathlib.Path(folder)
+    header, source = c_array(data, name)
+    description = manifest(
+        data,
+        labels=labels,
+        front_end=front_end,
+        calibration_names=calibration_names,
+        accuracy=accuracy,
+    )
+    text = json.dumps(description, indent=1, ensure_ascii=False)
+    write_atomically(folder / f"{name}.tflite", data)
+    write_atomically(folder / f"{name}.h", header.encode())
+    write_atomically(folder / f"{name}.cc", source.encode())
+    write_atomically(folder / f"{name}.json", text.encode())
+    return description
+
+
+def _check_labels(labels, outputs):
+    if len(labels) != outputs or len(set(labels)) != len(labels):
+        raise ValueError(
+            f"Expected one label for each of the {outputs} outputs of the model, all different. "
+            f"Received: {len(labels)} labels {list(labels)}."
+        )
+
+
+def _describe(front_end):
+    if not dataclasses.is_dataclass(front_end) or isinstance(front_end, type):
+        raise ValueError(
+            "`front_end` must be an instance of a dataclass, such as `data.LogMel()`, so that its "
+            f"parameters can be written down. Received: {front_end!r}."
+        )
+    return {"class": type(front_end).__name__, "parameters": dataclasses.asdict(front_end)}
+
+
+def _tensor(shape, scale, zero_point):
+    return {
+        "shape": list(shape),
+        "dtype": "int8",
+        "scale": float(scale),
+        "zero_point": int(zero_point),
+    }

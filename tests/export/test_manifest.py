@@ -1,0 +1,118 @@
+"""Tests of `swr_keras.export.manifest` and `write_bundle`."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from swr_keras.data import LogMel
+from swr_keras.export import ExportError, LiteModel, arena_bytes_host, manifest, write_bundle
+
+LABELS = ["no", "yes", "_unknown_"]
+NAMES = ["no/1.wav", "yes/2.wav"]
+
+
+@pytest.fixture(scope="module")
+def described(toy_int8):
+    return manifest(
+        toy_int8,
+        labels=LABELS,
+        front_end=LogMel(num_mels=32),
+        calibration_names=NAMES,
+        accuracy={"float": 0.93, "int8": 0.92},
+    )
+
+
+def test_it_says_what_the_file_is(described, toy_int8):
+    assert described["sha256"] == hashlib.sha256(toy_int8).hexdigest()
+    assert described["size_bytes"] == len(toy_int8)
+    assert described["labels"] == LABELS
+    assert described["calibration"] == NAMES
+    assert described["accuracy"] == {"float": 0.93, "int8": 0.92}
+    assert described["operators"]["CONV_2D"] == 1
+    assert described["operators"]["FULLY_CONNECTED"] == 1
+    assert described["arena"]["bytes_host_estimate"] == arena_bytes_host(toy_int8)
+    assert {"swr_keras", "keras", "tensorflow", "tflite_micro"} == set(described["versions"])
+
+
+def test_front_end_can_be_rebuilt(described):
+    assert described["front_end"]["class"] == "LogMel"
+    assert LogMel(**described["front_end"]["parameters"]) == LogMel(num_mels=32)
+
+
+def test_inputs_can_be_quantized_by_it(described, toy_int8, toy_examples):
+    model, (source, result) = LiteModel(toy_int8), (described["input"], described["output"])
+    assert (source["dtype"], result["dtype"]) == ("int8", "int8")
+    assert tuple(source["shape"]) == model.input_shape
+    assert tuple(result["shape"]) == model.output_shape
+    steps = np.rint(toy_examples.astype("float64") / source["scale"])
+    q = np.clip(steps + source["zero_point"], -128, 127)
+    np.testing.assert_array_equal(q.astype("int8"), model.quantize(toy_examples))
+    outputs = model.predict_int8(q.astype("int8")).astype(float) - result["zero_point"]
+    np.testing.assert_allclose(
+        outputs * result["scale"], model.predict(toy_examples), rtol=1e-6, atol=1e-7
+    )
+
+
+def test_it_survives_json(described):
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_bad_descriptions_are_refused(toy_int8):
+    good = {"labels": LABELS, "front_end": LogMel(), "calibration_names": NAMES}
+
+    @dataclasses.dataclass
+    class Odd:
+        filters: object
+
+    for wrong, message in (
+        ({"labels": LABELS[:2]}, "each of the 3 outputs.*2 labels"),
+        ({"labels": ["no", "no", "yes"]}, "all different"),
+        ({"front_end": {"num_mels": 40}}, "dataclass"),
+        ({"front_end": LogMel}, "dataclass"),
+        ({"front_end": Odd(np.zeros(2))}, "JSON"),
+        ({"accuracy": {"int8": float("nan")}}, "JSON"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            manifest(toy_int8, **{**good, **wrong})
+    with pytest.raises(ExportError):
+        manifest(toy_int8[:100], **good)
+
+
+def test_bundle(toy_int8, toy_examples, tmp_path):
+    written = write_bundle(
+        tmp_path,
+        toy_int8,
+        name="words",
+        labels=["nein", "ja", "天"],
+        front_end=LogMel(),
+        calibration_names=NAMES,
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "words.tflite",
+        "words.json",
+        "words.h",
+        "words.cc",
+    }
+    assert json.loads((tmp_path / "words.json").read_text(encoding="utf-8")) == written
+    assert written["accuracy"] is None
+    data = (tmp_path / "words.tflite").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == written["sha256"]
+    assert f"g_words_len = {len(data)};" in (tmp_path / "words.cc").read_text()
+    assert len(LiteModel(tmp_path / "words.tflite").predict(toy_examples)) == len(toy_examples)
+
+
+def test_nothing_is_written_if_anything_is_wrong(toy_int8, tmp_path):
+    for name, labels in (("2words", LABELS), ("words", LABELS[:1])):
+        with pytest.raises(ValueError):
+            write_bundle(
+                tmp_path,
+                toy_int8,
+                name=name,
+                labels=labels,
+                front_end=LogMel(),
+                calibration_names=NAMES,
+            )
+    assert not list(tmp_path.iterdir())
