@@ -4,6 +4,8 @@ Trains (or loads) a base on the words of all folders, learns for each folder whi
 change at the target cost, trains these, and writes the merged models:
 
   python -m swr_keras.recipes.kws --data_dir=english,mandarin --target_cost=0.1
+
+The run's folder gets a report.html. A run that was stopped goes on when called again.
 """
 
 import sys
@@ -15,16 +17,26 @@ from absl import app, flags, logging
 from swr_keras.backbones.bcresnet import TAUS
 from swr_keras.layers.normalization import TaskNormalization
 from swr_keras.policy.policy import READINGS, check_target_cost
-from swr_keras.recipes.kws_run import Settings, run
+from swr_keras.recipes.kws_run import run
+from swr_keras.recipes.kws_settings import Settings
 
-_BACKBONES = [f"bcresnet{tau:g}" for tau in TAUS]
+_FEATURES = ["log_mel", "mfcc", "micro_frontend"]
+_BACKBONES = [*(f"bcresnet{tau:g}" for tau in TAUS), "res15", "res15-narrow"]
 
 flags.DEFINE_list(
     "data_dir",
     None,
     "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
-    "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/.",
+    "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/; or in "
+    "MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first use.",
 )
+flags.DEFINE_list(
+    "test_dir",
+    None,
+    "For each folder, one with the clips to test on, by class, such as the test set of Speech "
+    "Commands; an empty entry for none. Default: the folders' own test lists.",
+)
+flags.DEFINE_string("noise_dir", None, "Background recordings for folders in MagicHub's layout.")
 flags.DEFINE_list(
     "keywords", None, "Words to spot, over all folders. Default: all but --unknown_words."
 )
@@ -33,15 +45,35 @@ flags.DEFINE_list(
     None,
     "Words of the class 'unknown', over all folders. Default: all but --keywords.",
 )
+flags.DEFINE_float(
+    "unknown_cap",
+    None,
+    "Most clips of unknown words, as a share of the keywords' clips; 0.1 in the 12-class "
+    "benchmark. Default: all.",
+    lower_bound=0,
+)
+flags.DEFINE_bool(
+    "share_unknown", True, "Whether tasks share the base's classes 'unknown' and 'silence'."
+)
+flags.DEFINE_bool(
+    "skip_unreadable", False, "Whether to leave out clips that can't be used, and list them."
+)
 flags.DEFINE_bool("silence", True, "Whether there is a class 'silence', made of the noises.")
 flags.DEFINE_float("clip_seconds", 1.0, "Length of a clip in seconds.", lower_bound=0.1)
 flags.DEFINE_bool("resample", False, "Whether to accept other sample rates than 16 kHz.")
 flags.DEFINE_enum(
     "audio_reader", "soundfile", ["soundfile", "tensorflow_io"], "Library that decodes the clips."
 )
+flags.DEFINE_enum("features", "log_mel", _FEATURES, "Front end.")
 flags.DEFINE_enum("backbone", "bcresnet1", _BACKBONES, "Architecture of the base.")
 flags.DEFINE_string(
-    "base", None, "A trained base (.keras) with log-mel inputs. Default: train one on all words."
+    "base", None, "A trained base (.keras) for these features. Default: train one on all words."
+)
+flags.DEFINE_enum(
+    "pretrained",
+    None,
+    ["speech_embedding"],
+    "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
 )
 flags.DEFINE_list(
     "target_cost",
@@ -52,12 +84,12 @@ flags.DEFINE_enum("reading", "budget", READINGS, "How layers are chosen from the
 flags.DEFINE_enum(
     "bn_mode", "statistics", TaskNormalization.MODES, "What of batch norm belongs to a task."
 )
-flags.DEFINE_integer("base_epochs", 30, "Epochs of the base.", lower_bound=1)
-flags.DEFINE_integer("supernet_epochs", 15, "Epochs of each task's super-net.", lower_bound=1)
+flags.DEFINE_integer("base_epochs", 12, "Epochs of the base.", lower_bound=1)
+flags.DEFINE_integer("supernet_epochs", 10, "Epochs of each task's super-net.", lower_bound=1)
 flags.DEFINE_integer(
-    "search_steps", 1500, "Steps of each task's policy search, of 32 clips.", lower_bound=10
+    "search_steps", 600, "Steps of each task's policy search, of 16 clips.", lower_bound=10
 )
-flags.DEFINE_integer("task_epochs", 30, "Epochs of each task model.", lower_bound=1)
+flags.DEFINE_integer("task_epochs", 12, "Epochs of each task model.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
 flags.DEFINE_float("base_learning_rate", 5e-3, "Adam's first rate for the base.", lower_bound=0)
 flags.DEFINE_float("learning_rate", 1e-2, "Adam's first rate for task models.", lower_bound=0)
@@ -79,13 +111,18 @@ flags.DEFINE_bool("baselines", True, "Whether to train classifier-only and fine-
 flags.DEFINE_integer(
     "random_policies", 0, "Number of random policies to compare with at each cost.", lower_bound=0
 )
+flags.DEFINE_bool(
+    "last_layers_first",
+    False,
+    "Whether to compare with a policy that takes the layers from the last one on, at each cost.",
+)
 flags.DEFINE_integer(
     "calibration_clips", 200, "Training clips that int8 is calibrated on.", lower_bound=1
 )
 flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
-flags.DEFINE_string("output_dir", "runs/kws", "Folder to write; must be new or empty.")
-
-flags.mark_flag_as_required("data_dir")
+flags.DEFINE_string(
+    "output_dir", "runs/kws", "Folder to write: a new one, or that of a run to go on with."
+)
 
 
 def _numbers(values: Sequence[str] | None) -> tuple[float, ...] | None:
@@ -119,6 +156,12 @@ flags.register_validator(
     "cost_weight", lambda value: value > 0, message="the cost loss needs a positive factor"
 )
 
+flags.register_multi_flags_validator(
+    ["base", "pretrained"],
+    lambda values: not (values["base"] and values["pretrained"]),
+    message="the base is either --base or --pretrained",
+)
+
 
 def settings_from_flags() -> Settings:
     """Returns the flags as one value."""
@@ -135,7 +178,10 @@ def main(argv):
     logging.set_verbosity(logging.WARNING)
     try:
         run(settings_from_flags())
-    except (ValueError, OSError, ImportError) as error:
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
     return 0

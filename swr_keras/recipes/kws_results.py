@@ -1,7 +1,6 @@
 """Accuracies and costs of one task's models, as JSON and as a table."""
 
 import dataclasses
-import json
 import platform
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import swr_keras
 from swr_keras.export import LiteModel
 from swr_keras.policy.policy import Policy
+from swr_keras.training.task_model import TaskModel
+
+BASE_STAGE = "base"
 
 
 class Results:
@@ -20,15 +23,26 @@ class Results:
     Args:
         task: The task, a `KeywordTask`.
         settings: The resolved settings of the run, a dataclass.
-        seconds: Seconds of each stage by title; read when the results are written.
+        histories: Logs of the epochs of each stage, `BASE_STAGE` or `<task>: <what>`; read when
+            the results are written.
+
+    Attributes:
+        rows: One dict a model, of its method, costs and accuracies.
+        confusions: Test clips by true class and class found, of int8 models.
+        policy_curve: See `reporting.policy_curve`.
+        tracking_error: See `PolicySearch.grid_error`.
+        bundles: Target cost, stem of the files and manifest of each int8 model.
     """
 
-    def __init__(self, task, settings, seconds: dict[str, float]):
+    def __init__(self, task, settings, histories: dict[str, list[dict[str, float]]]):
         self.task = task
         self.settings = settings
-        self.seconds = seconds
-        self.tracking_error: float | None = None
+        self.histories = histories
         self.rows: list[dict[str, Any]] = []
+        self.confusions: list[dict[str, Any]] = []
+        self.policy_curve: dict[str, Any] | None = None
+        self.tracking_error: float | None = None
+        self.bundles: list[dict[str, Any]] = []
 
     def add(
         self,
@@ -51,35 +65,56 @@ class Results:
         names = list(class_names or self.task.labels)
         classes = np.array([names.index(n) if n in names else -1 for n in self.task.labels])
         row: dict[str, Any] = {"method": method}
-        for split, dataset in evaluation.items():
-            row[f"{split}_accuracy"] = accuracy(model, dataset, classes)
+        found = {split: classes_found(model, dataset) for split, dataset in evaluation.items()}
+        for split, outputs in found.items():
+            hits = outputs == classes[self.task.splits[split].labels]
+            row[f"{split}_accuracy"] = float(np.mean(hits))
+        if isinstance(model, LiteModel):
+            counts = np.zeros((len(names), len(names)), int)
+            np.add.at(counts, (self.task.splits["testing"].labels, found["testing"]), 1)
+            title = f"{method} at c = {policy.target_cost:g}" if policy else method
+            self.confusions.append({"title": title, "counts": counts.tolist()})
+        if isinstance(model, TaskModel):
+            own = model.task_variables().values()
+            row["owned_bytes"] = sum(variable.numpy().nbytes for variable in own)
         if policy is not None:
             row["target_cost"] = policy.target_cost
             row["achieved_cost"] = policy.achieved_cost
             row["changed_layers"] = list(policy.selected_layers)
         self.rows.append(row)
 
-    def to_json(self) -> str:
-        """Returns everything measured, with what is needed to measure it again."""
-        return json.dumps(
-            {
-                "task": self.task.name,
-                "labels": self.task.labels,
-                "clips": {name: len(split.labels) for name, split in self.task.splits.items()},
-                "results": self.rows,
-                "policy_tracking_error": self.tracking_error,
-                "seconds": {title: round(value, 1) for title, value in self.seconds.items()},
-                "settings": dataclasses.asdict(self.settings),
-                "versions": {
-                    "python": platform.python_version(),
-                    "keras": keras.version(),
-                    "tensorflow": tf.version.VERSION,
-                    "numpy": np.__version__,
-                },
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything measured, with what is needed to measure it again, for JSON."""
+        histories = {
+            stage: {name: [logs[name] for logs in history] for name in history[0]}
+            for stage, history in self.histories.items()
+            if stage == BASE_STAGE or stage.startswith(f"{self.task.name}: ")
+        }
+        return {
+            "task": self.task.name,
+            "labels": self.task.labels,
+            "clips": {name: len(split.labels) for name, split in self.task.splits.items()},
+            "unreadable_clips": {
+                name: list(split.unreadable) for name, split in self.task.splits.items()
             },
-            indent=1,
-            ensure_ascii=False,
-        )
+            "results": self.rows,
+            "confusions": self.confusions,
+            "policy_curve": self.policy_curve,
+            "policy_tracking_error": self.tracking_error,
+            "bundles": self.bundles,
+            "histories": histories,
+            "seconds": {
+                stage: round(sum(history["seconds"]), 1) for stage, history in histories.items()
+            },
+            "settings": dataclasses.asdict(self.settings),
+            "versions": {
+                "python": platform.python_version(),
+                "keras": keras.version(),
+                "tensorflow": tf.version.VERSION,
+                "numpy": np.__version__,
+                "swr_keras": swr_keras.__version__,
+            },
+        }
 
     def __str__(self) -> str:
         clips = {name: len(split.labels) for name, split in self.task.splits.items()}
@@ -104,16 +139,15 @@ class Results:
         return "\n".join(lines)
 
 
-def accuracy(model: keras.Model | LiteModel, dataset: tf.data.Dataset, classes) -> float:
-    """Returns the share of examples whose largest logit is that of their class.
+def classes_found(model: keras.Model | LiteModel, dataset: tf.data.Dataset) -> np.ndarray:
+    """Returns the index of the largest logit of each example, `(n,)`.
 
     Args:
         model: Gives logits `(n, outputs)`.
         dataset: Batches `(features, labels)`.
-        classes: Output index of each label, -1 where the model has none.
     """
-    hits = []
-    for features, labels in dataset.as_numpy_iterator():
+    found = []
+    for features, _ in dataset.as_numpy_iterator():
         logits = model(features) if isinstance(model, keras.Model) else model.predict(features)
-        hits.append(np.argmax(np.asarray(logits), axis=-1) == classes[labels])
-    return float(np.mean(np.concatenate(hits)))
+        found.append(np.argmax(np.asarray(logits), axis=-1))
+    return np.concatenate(found)

@@ -1,170 +1,197 @@
 """The stages of the keyword-spotting recipe, from recordings to files."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
-from swr_keras import backbones, data
-from swr_keras.export import LiteModel, convert_int8
+from swr_keras import backbones
+from swr_keras.data.keyword_corpus import is_keyword
+from swr_keras.export import LiteModel, convert_int8, write_bundle
 from swr_keras.policy.policy import Policy
-from swr_keras.recipes.kws_results import Results
-from swr_keras.recipes.kws_tasks import KeywordTask, Pipeline, combine, load_tasks
+from swr_keras.recipes.kws_results import BASE_STAGE, Results
+from swr_keras.recipes.kws_settings import Settings
+from swr_keras.recipes.kws_tasks import (
+    Pipeline,
+    calibration_clips,
+    combine,
+    load_tasks,
+)
 from swr_keras.recipes.progress import Progress
+from swr_keras.recipes.run_folder import RunFolder
+from swr_keras.reporting import policy_curve, summary
+from swr_keras.reporting.report import render_report
 from swr_keras.tasks.atomic import write_atomically
 from swr_keras.tasks.library import save_model
+from swr_keras.tasks.pack import fingerprint
+from swr_keras.training.checkpoint import Checkpoint
+from swr_keras.training.policy_search import PolicySearch
+from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
 from swr_keras.training.transfer import (
     SEARCH_BATCH_SIZE,
+    SEARCH_EPOCHS,
     fit_classifier,
-    learn_policy,
-    train_task,
+    fit_policy,
 )
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the recipe is asked to do; the fields are its flags."""
-
-    data_dir: list[str]
-    keywords: list[str] | None
-    unknown_words: list[str] | None
-    silence: bool
-    clip_seconds: float
-    resample: bool
-    audio_reader: str
-    backbone: str
-    base: str | None
-    target_cost: tuple[float, ...]
-    reading: str
-    bn_mode: str
-    base_epochs: int
-    supernet_epochs: int
-    search_steps: int
-    task_epochs: int
-    batch_size: int
-    base_learning_rate: float
-    learning_rate: float
-    search_learning_rate: float
-    cost_weight: float
-    base_snr_db: tuple[float, float] | None
-    train_snr_db: tuple[float, float] | None
-    test_snr_db: tuple[float, float] | None
-    baselines: bool
-    random_policies: int
-    calibration_clips: int
-    seed: int
-    output_dir: str
-
-    @property
-    def tau(self) -> float:
-        """Width multiplier of the backbone."""
-        return float(self.backbone.removeprefix("bcresnet"))
+_FILES = {
+    "base.keras": "the base that all tasks share; base.json has its class names",
+    "<task>/metrics.json": "everything that was measured of a task",
+    "<task>/c<cost>/model.keras": "the task's merged model, of plain Keras layers",
+    "<task>/c<cost>/task.swr.h5": "the task pack: what the task owns, for a TaskLibrary",
+    "<task>/c<cost>/policy.json": "which layers the task changes",
+    "<task>/c<cost>/model_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
+    "<task>/c<cost>/model_int8.json": "labels, front end, scales and more of that file",
+    "<task>/c<cost>/model_int8.h, .cc": "the same file as a C array",
+    "state/": "the state of each stage; delete it once the run needn't go on",
+    "settings.json": "what the run depends on",
+}
 
 
 def run(settings: Settings) -> None:
-    """Runs the recipe, writes its folder and prints its table.
+    """Runs the recipe, writes its folder and prints its table; goes on with a run that stopped.
 
     Raises:
         ValueError: For anything wrong with the recordings, the base or the output folder, before
             training starts.
+        FloatingPointError: If a loss is NaN; run again, it would go on from the last good epoch.
+        OSError: If a file can't be written.
     """
-    folder = pathlib.Path(settings.output_dir)
-    _check_new(folder)
-    keras.utils.set_random_seed(settings.seed)
-    tasks = load_tasks(
-        settings.data_dir,
-        keywords=settings.keywords,
-        unknown_words=settings.unknown_words,
-        silence=settings.silence,
-        clip_seconds=settings.clip_seconds,
-        resample=settings.resample,
-        reader=settings.audio_reader,
-    )
+    tasks = load_tasks(settings)
+    for task in tasks:
+        for split, clips in task.splits.items():
+            for problem in clips.unreadable:
+                print(f"Left out of {task.name}, {split}: {problem}")
     pipeline = Pipeline(
-        features=data.LogMel(),
+        features=settings.front_end,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        spec_augment_freq_width=data.spec_augment_freq_width(settings.tau),
+        spec_augment_freq_width=settings.spec_augment_freq_width,
         train_snr_db=settings.train_snr_db,
         test_snr_db=settings.test_snr_db,
     )
     input_shape = pipeline.features.shape(tasks[0].splits["training"].audio.shape[1])
-    base = _load_base(settings.base, input_shape) if settings.base else None
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = _Recipe(settings, folder, tasks, pipeline)
-    recipe.run(*(base or recipe.pretrain(input_shape)))
+    keras.utils.set_random_seed(settings.seed)
+    given = None
+    if settings.base:
+        given = _load_base(settings.base, input_shape)
+    elif settings.pretrained:
+        given = backbones.speech_embedding(input_shape=input_shape), None
+    described = {
+        **dataclasses.asdict(settings),
+        "recordings_sha256": {task.name: task.digest() for task in tasks},
+        "base_sha256": fingerprint(given[0]) if given else None,
+    }
+    folder = RunFolder(pathlib.Path(settings.output_dir), described)
+    with folder.locked():
+        if folder.resumed:
+            print(f"Going on with the run in {folder.path}.", flush=True)
+        _Recipe(settings, folder, tasks, pipeline, input_shape, given).run()
 
 
 class _Recipe:
-    def __init__(self, settings, folder, tasks, pipeline):
+    def __init__(self, settings, folder, tasks, pipeline, input_shape, given):
         self.settings = settings
         self.folder = folder
         self.tasks = tasks
         self.pipeline = pipeline
+        self.input_shape = input_shape
+        self.given = given
         self.verbose = 1 if sys.stdout.isatty() else 2
-        self.common = {"batch_norm": settings.bn_mode, "verbose": self.verbose}
-        self.progress = Progress(*self._plan())
+        self.progress = Progress(self._stages())
+        self.histories: dict[str, list[dict[str, float]]] = {}
 
-    def run(self, base, labels):
+    def _stages(self):
+        """Every stage to come with its work in clips."""
+        settings = self.settings
+        clips = {task.name: len(task.splits["training"].labels) for task in self.tasks}
+        stages = {} if self.given else {BASE_STAGE: sum(clips.values()) * settings.base_epochs}
+        for name, size in clips.items():
+            stages[f"{name}: super-net"] = size * settings.supernet_epochs
+            stages[f"{name}: policy search"] = settings.search_steps * SEARCH_BATCH_SIZE
+            models = ["classifier-only", "fine-tuning all"] if settings.baselines else []
+            for cost in settings.target_cost:
+                models += [f"{name} at c = {cost:g}" for name in ("SWR", *self._controls())]
+            stages |= {f"{name}: {model}": size * settings.task_epochs for model in models}
+        return stages
+
+    def run(self):
+        base, labels = self._base()
+        measured = []
         for task in self.tasks:
             results = self._run_task(task, base, labels)
-            path = self.folder / task.name / "metrics.json"
-            write_atomically(path, results.to_json().encode())
+            measured.append(results.as_dict())
+            content = json.dumps(measured[-1], indent=1, ensure_ascii=False)
+            write_atomically(self.folder.path / task.name / "metrics.json", content.encode())
             print(f"\n{results}", flush=True)
-        print(f"\nWritten to {self.folder}")
+        report = self.folder.path / "report.html"
+        write_atomically(report, render_report(self._report(base, measured)).encode())
+        print(f"\nWritten to {self.folder.path}; open {report}")
 
-    def _plan(self):
-        """Number of stages and their work in clips."""
-        settings = self.settings
-        models = len(settings.target_cost) * (1 + settings.random_policies)
-        models += 2 if settings.baselines else 0
-        epochs = settings.supernet_epochs + models * settings.task_epochs
-        search = settings.search_steps * SEARCH_BATCH_SIZE
-        clips = [len(task.splits["training"].labels) for task in self.tasks]
-        stages, work = 0, 0
-        if not settings.base:
-            stages, work = 1, sum(clips) * settings.base_epochs
-        stages += len(clips) * (1 + models)
-        return stages, work + sum(clips) * epochs + len(clips) * search
+    def _report(self, base, measured):
+        """Returns what the report page shows, see `render_report`."""
+        costs = summary(base, input_shape=self.input_shape)
+        return {
+            "title": "Keyword spotting",
+            "base": {
+                "name": base.name,
+                "parameters": costs.parameters,
+                "multiplies": costs.multiplies,
+                "bytes": sum(weight.numpy().nbytes for weight in base.weights),
+            },
+            "tasks": measured,
+            "seconds": {
+                stage: value for task in measured for stage, value in task["seconds"].items()
+            },
+            "files": _FILES,
+            "settings": dataclasses.asdict(self.settings),
+            "versions": measured[0]["versions"],
+        }
 
-    def pretrain(self, input_shape):
-        """Trains the base on the words of all tasks; returns it and its class names."""
+    def _base(self):
+        """Returns the base and its class names, trained on the words of all tasks or given."""
+        base, labels = self.given or self._pretrain()
+        save_model(base, self.folder.path / "base.keras")
+        if labels is not None:
+            content = json.dumps({"labels": labels}, indent=1, ensure_ascii=False)
+            write_atomically(self.folder.path / "base.json", content.encode())
+        return base, labels
+
+    def _pretrain(self):
         settings = self.settings
-        task = combine(self.tasks)
-        base = backbones.bcresnet(
-            settings.tau, num_classes=len(task.labels), input_shape=input_shape
+        task = combine(self.tasks, share_unknown=settings.share_unknown)
+        pipeline = dataclasses.replace(self.pipeline, train_snr_db=settings.base_snr_db)
+        keras.utils.set_random_seed(settings.seed)
+        base = settings.build_backbone(len(task.labels), self.input_shape)
+        self._fit_classifier(
+            BASE_STAGE,
+            base,
+            task,
+            pipeline,
+            validation_data=pipeline.evaluation(task, "validation"),
+            epochs=settings.base_epochs,
+            learning_rate=settings.base_learning_rate,
         )
-        work = len(task.splits["training"].labels) * settings.base_epochs
-        with self.progress.stage(f"base: {settings.base_epochs} epochs on all words", work):
-            fit_classifier(
-                base,
-                dataclasses.replace(self.pipeline, train_snr_db=settings.base_snr_db).training(
-                    task
-                ),
-                validation_data=self.pipeline.evaluation(task, "validation"),
-                epochs=settings.base_epochs,
-                learning_rate=settings.base_learning_rate,
-                verbose=self.verbose,
-            )
-        save_model(base, self.folder / "base.keras")
-        labels = json.dumps({"labels": task.labels}, indent=1, ensure_ascii=False)
-        write_atomically(self.folder / "base.json", labels.encode())
         return base, task.labels
 
     def _run_task(self, task, base, base_labels):
         settings = self.settings
-        train = self.pipeline.training(task)
         evaluation = {
             split: self.pipeline.evaluation(task, split) for split in ("validation", "testing")
         }
-        results = Results(task, settings, self.progress.seconds)
+        calibration = self.pipeline.calibration(task, settings.calibration_clips)
+        results = Results(task, settings, self.histories)
         if base_labels is not None:
-            results.add("base", base, evaluation, class_names=base_labels)
-        search = self._search(task, base, train, evaluation["validation"])
+            own = [n if is_keyword(n) else n.removesuffix(task.name) for n in base_labels]
+            results.add("base", base, evaluation, class_names=own)
+        search = self._search(task, base, evaluation["validation"])
+        results.policy_curve = policy_curve(search)
         results.tracking_error = search.grid_error()
         everything = search.policy(1.0)
         if settings.baselines:
@@ -172,77 +199,130 @@ class _Recipe:
                 ("classifier-only", search.policy(0.0), "frozen"),
                 ("fine-tuning all", everything, "affine"),
             ):
-                model = self._train(task, title, base, policy, train, evaluation, batch_norm=mode)
+                model = self._train(task, title, base, policy, evaluation, batch_norm=mode)
                 results.add(title, model, evaluation, policy=policy)
         for cost in settings.target_cost:
             policy = search.policy(cost, settings.reading)
-            model = self._train(task, f"SWR at c = {cost:g}", base, policy, train, evaluation)
-            int8 = self._write(task, cost, model, evaluation["validation"])
+            model = self._train(task, f"SWR at c = {cost:g}", base, policy, evaluation)
+            merged = model.merge(check_on=calibration)
+            int8 = convert_int8(merged, calibration)
             results.add("SWR", model, evaluation, policy=policy)
-            results.add("SWR int8", int8, evaluation, policy=policy)
-            for number in range(settings.random_policies):
-                policy = _random_policy(everything, cost, seed=settings.seed * 1000 + number)
-                title = f"random policy {number + 1} at c = {cost:g}"
-                model = self._train(task, title, base, policy, train, evaluation)
-                results.add("random policy", model, evaluation, policy=policy)
+            results.add("SWR int8", LiteModel(int8), evaluation, policy=policy)
+            self._write(task, cost, model, merged, int8, results)
+            for title, (method, order) in self._controls().items():
+                policy = Policy.from_probabilities(
+                    everything.layers, everything.num_parameters, order(everything), cost
+                )
+                model = self._train(task, f"{title} at c = {cost:g}", base, policy, evaluation)
+                results.add(method, model, evaluation, policy=policy)
         return results
 
-    def _search(self, task, base, train, validation):
-        settings = self.settings
-        clips = len(task.splits["training"].labels)
-        work = clips * settings.supernet_epochs + settings.search_steps * SEARCH_BATCH_SIZE
-        title = f"{task.name}: super-net ({settings.supernet_epochs} epochs) and policy search"
-        with self.progress.stage(title, work):
-            return learn_policy(
-                base,
-                train,
-                num_classes=len(task.labels),
-                validation_data=validation,
-                epochs=settings.supernet_epochs,
-                search_steps=settings.search_steps,
-                learning_rate=settings.learning_rate,
-                search_learning_rate=settings.search_learning_rate,
-                cost_weight=settings.cost_weight,
-                seed=settings.seed,
-                **self.common,
+    def _controls(self):
+        """Title, method and order of the layers for each policy to compare with the learned one."""
+        controls: dict[str, tuple[str, Callable[[Policy], list[float]]]] = {
+            f"random policy {number + 1}": (
+                "random policy",
+                functools.partial(_shuffled, seed=self.settings.seed * 1000 + number),
             )
+            for number in range(self.settings.random_policies)
+        }
+        if self.settings.last_layers_first:
+            controls["last layers first"] = ("last layers first", _last_first)
+        return controls
 
-    def _train(self, task, title, base, policy, train, evaluation, **options):
+    def _search(self, task, base, validation):
         settings = self.settings
-        work = len(task.splits["training"].labels) * settings.task_epochs
         keras.utils.set_random_seed(settings.seed)
-        with self.progress.stage(f"{task.name}: {title} ({settings.task_epochs} epochs)", work):
-            return train_task(
-                base,
-                policy,
-                train,
-                num_classes=len(task.labels),
-                validation_data=evaluation["validation"],
-                epochs=settings.task_epochs,
-                learning_rate=settings.learning_rate,
-                **{**self.common, **options},
+        supernet = SuperNet(base, num_classes=len(task.labels), batch_norm=settings.bn_mode)
+        self._fit_classifier(
+            f"{task.name}: super-net",
+            supernet,
+            task,
+            self.pipeline,
+            validation_data=validation,
+            epochs=settings.supernet_epochs,
+            learning_rate=settings.learning_rate,
+        )
+        search = PolicySearch(supernet, seed=settings.seed)
+        self._fit(
+            f"{task.name}: policy search",
+            fit_policy,
+            search,
+            lambda _: self.pipeline.training(task),
+            steps=settings.search_steps,
+            learning_rate=settings.search_learning_rate,
+            cost_weight=settings.cost_weight,
+        )
+        return search
+
+    def _train(self, task, title, base, policy, evaluation, batch_norm=None):
+        settings = self.settings
+        keras.utils.set_random_seed(settings.seed)
+        model = TaskModel(
+            base,
+            policy,
+            num_classes=len(task.labels),
+            batch_norm=batch_norm or settings.bn_mode,
+        )
+        self._fit_classifier(
+            f"{task.name}: {title}",
+            model,
+            task,
+            self.pipeline,
+            validation_data=evaluation["validation"],
+            epochs=settings.task_epochs,
+            learning_rate=settings.learning_rate,
+        )
+        return model
+
+    def _fit_classifier(self, stage, model, task, pipeline, **options):
+        self._fit(
+            stage,
+            fit_classifier,
+            model,
+            lambda epoch: pipeline.training(task, first_epoch=epoch),
+            steps_per_epoch=pipeline.steps_per_epoch(task),
+            **options,
+        )
+
+    def _fit(self, stage, fit, model, train, **options):
+        """Fits a model from where an earlier run of the stage stopped, if there was one."""
+        checkpoint = Checkpoint(self.folder.state(stage))
+        self.histories[stage] = checkpoint.history
+        epochs = options.get("epochs", SEARCH_EPOCHS)
+        with self.progress.stage(stage, checkpoint.initial_epoch / epochs):
+            fit(
+                model,
+                train(checkpoint.initial_epoch),
+                initial_epoch=checkpoint.initial_epoch,
+                callbacks=[checkpoint],
+                verbose=self.verbose,
+                **options,
             )
 
-    def _write(self, task: KeywordTask, cost: float, model: TaskModel, validation) -> LiteModel:
-        """Writes the files of one task model; the merged model and int8 are verified first."""
-        folder = self.folder / task.name / f"c{cost:g}"
+    def _write(self, task, cost, model, merged, int8, results):
+        """Writes the files of one task model."""
+        name = f"{task.name}/c{cost:g}"
+        folder = self.folder.path / name
         folder.mkdir(parents=True, exist_ok=True)
-        batch = next(iter(validation))[0]
-        merged = model.merge(check_on=batch)
-        calibration = self.pipeline.calibration(task, self.settings.calibration_clips)
-        int8 = convert_int8(merged, calibration)
         save_model(merged, folder / "model.keras")
         model.pack().save(folder / "task.swr.h5")
         write_atomically(folder / "policy.json", model.policy.to_json().encode())
-        write_atomically(folder / "model_int8.tflite", int8)
-        return LiteModel(int8)
-
-
-def _check_new(folder):
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(
-            f"--output_dir '{folder}' exists already and is not an empty folder. Choose another "
-            "one, or remove it."
+        manifest = write_bundle(
+            folder,
+            int8,
+            name="model_int8",
+            labels=task.labels,
+            front_end=self.pipeline.features,
+            calibration_names=calibration_clips(task, self.settings.calibration_clips).names,
+            accuracy={
+                "clips": len(task.splits["testing"].labels),
+                "float": results.rows[-2]["testing_accuracy"],
+                "int8": results.rows[-1]["testing_accuracy"],
+            },
+        )
+        results.bundles.append(
+            {"target_cost": cost, "stem": f"{name}/model_int8", "manifest": manifest}
         )
 
 
@@ -260,6 +340,9 @@ def _load_base(path, input_shape):
     return base, json.loads(labels.read_text())["labels"] if labels.is_file() else None
 
 
-def _random_policy(policy: Policy, cost: float, seed: int) -> Policy:
-    draws = np.random.default_rng(seed).random(len(policy.layers)).tolist()
-    return Policy.from_probabilities(policy.layers, policy.num_parameters, draws, cost)
+def _shuffled(policy: Policy, seed: int) -> list[float]:
+    return np.random.default_rng(seed).random(len(policy.layers)).tolist()
+
+
+def _last_first(policy: Policy) -> list[float]:
+    return np.linspace(0.0, 1.0, len(policy.layers)).tolist()

@@ -1,16 +1,21 @@
 """Keyword-spotting tasks in memory, and the data sets of the recipe's stages."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from swr_keras import data
-from swr_keras.data.speech_commands import SILENCE
+from swr_keras.data.keyword_corpus import SILENCE, is_keyword
+from swr_keras.recipes.kws_settings import Settings
 
 _EVALUATION_BATCH = 128
+_SPEAKERS = 140
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,65 +34,106 @@ class KeywordTask:
     splits: dict[str, data.Split]
     noise: tuple[np.ndarray, ...]
 
+    def digest(self) -> str:
+        """Returns a hash of everything in the task, equal only for equal recordings."""
+        content = hashlib.sha256(repr((self.labels, sorted(self.splits))).encode())
+        for _, split in sorted(self.splits.items()):
+            content.update(repr(split.names).encode())
+            content.update(split.labels.tobytes())
+            content.update(split.audio.tobytes())
+        for recording in self.noise:
+            content.update(recording.tobytes())
+        return content.hexdigest()
+
     @property
-    def silence_label(self) -> int | None:
-        """Label of silence, None without such a class."""
-        return self.labels.index(SILENCE) if SILENCE in self.labels else None
+    def silence_labels(self) -> tuple[int, ...]:
+        """Labels of silence."""
+        return tuple(i for i, label in enumerate(self.labels) if label.startswith(SILENCE))
 
 
-def load_tasks(
-    folders: Sequence[str],
-    *,
-    keywords: Sequence[str] | None,
-    unknown_words: Sequence[str] | None,
-    silence: bool,
-    clip_seconds: float,
-    resample: bool,
-    reader: str,
-) -> list[KeywordTask]:
+def load_tasks(settings: Settings) -> list[KeywordTask]:
     """Reads every folder, so that all that is wrong with the recordings shows before training.
 
     Args:
-        folders: One folder a task, in the layout of Speech Commands.
-        keywords: Words to spot, over all folders; None for all but the unknown ones.
-        unknown_words: Words of the unknown class, over all folders; None for all but the keywords
-            (no unknown class if `keywords` is None, too).
-        silence, clip_seconds, resample, reader: As for `data.SpeechCommands`.
+        settings: Their `data_dir` names one folder a task, in the layout of Speech Commands or in
+            MagicHub's. Without folders, the tasks are synthetic speech, made on first use.
 
     Raises:
         ValueError: If two folders have one name, a word is in none of the folders, or see
-            `data.SpeechCommands`.
+            `data.SpeechCommands` and `data.MandarinKWS`.
+        ImportError: If the synthetic speech needs a package that isn't installed.
     """
-    names = [Path(folder).resolve().name for folder in folders]
+    unknown_words = settings.unknown_words
+    if settings.data_dir:
+        folders = [Path(folder) for folder in settings.data_dir]
+    else:
+        folders = list(_synthetic_folders())
+        if settings.keywords is None and unknown_words is None:
+            unknown_words = [w for words in data.SYNTHETIC_UNKNOWN_WORDS.values() for w in words]
+    names = [folder.resolve().name for folder in folders]
     if len(set(names)) != len(names):
         raise ValueError(f"The folders name the tasks, so their names must differ: {names}.")
     words = [_words(folder) for folder in folders]
-    for option, chosen in (("keywords", keywords), ("unknown_words", unknown_words)):
+    for option, chosen in (("keywords", settings.keywords), ("unknown_words", unknown_words)):
         absent = sorted(set(chosen or ()) - set().union(*words))
         if absent:
             raise ValueError(
                 f"--{option} names words that no folder has: {absent}. The folders have "
                 f"{sorted(set().union(*words))}."
             )
-    tasks = []
-    for name, folder, own in zip(names, folders, words, strict=True):
-        corpus = data.SpeechCommands(
-            folder,
-            keywords=_in_folder(keywords, own),
-            unknown_words=_in_folder(unknown_words, own) if unknown_words or not keywords else None,
-            silence=silence,
-            clip_seconds=clip_seconds,
-            resample=resample,
-            reader=reader,
+    test_folders = settings.test_dir or [""] * len(folders)
+    if len(test_folders) != len(folders):
+        raise ValueError(
+            f"--test_dir needs an entry for each of the {len(folders)} folders of --data_dir, "
+            f"empty where there is none. Received: {test_folders}."
         )
+    tasks = []
+    for name, folder, own, test_folder in zip(names, folders, words, test_folders, strict=True):
+        common: dict[str, Any] = {
+            "unknown_cap": settings.unknown_cap,
+            "silence": settings.silence,
+            "clip_seconds": settings.clip_seconds,
+            "reader": settings.audio_reader,
+            "skip_unreadable": settings.skip_unreadable,
+            "seed": settings.seed,
+        }
+        corpus: data.MandarinKWS | data.SpeechCommands
+        if _is_magichub(folder):
+            corpus = data.MandarinKWS(folder, noise_folder=settings.noise_dir, **common)
+        else:
+            corpus = data.SpeechCommands(
+                folder,
+                keywords=_in_folder(settings.keywords, own),
+                unknown_words=(
+                    _in_folder(unknown_words, own)
+                    if unknown_words or not settings.keywords
+                    else None
+                ),
+                test_folder=test_folder or None,
+                resample=settings.resample,
+                **common,
+            )
         splits = {split: corpus.load(split) for split in ("training", "validation", "testing")}
         tasks.append(KeywordTask(name, tuple(corpus.labels), splits, corpus.noise()))
     return tasks
 
 
-def combine(tasks: Sequence[KeywordTask]) -> KeywordTask:
-    """Joins tasks into the one of the multi-lingual base: all their classes, equal names shared."""
-    labels = tuple(dict.fromkeys(label for task in tasks for label in task.labels))
+def combine(tasks: Sequence[KeywordTask], *, share_unknown: bool = True) -> KeywordTask:
+    """Joins tasks into the one of the multi-lingual base: all their classes, equal names shared.
+
+    Args:
+        tasks: The tasks.
+        share_unknown: False keeps the unknown words and the silence of each task apart, as classes
+            of their own.
+    """
+    named = [
+        tuple(
+            label if share_unknown or is_keyword(label) else f"{label}{task.name}"
+            for label in task.labels
+        )
+        for task in tasks
+    ]
+    labels = dict.fromkeys(label for names in named for label in names)
     order = sorted(labels, key=lambda label: not label.startswith("_"))
     splits = {}
     for split in tasks[0].splits:
@@ -96,8 +142,8 @@ def combine(tasks: Sequence[KeywordTask]) -> KeywordTask:
             np.concatenate([part.audio for part in parts]),
             np.concatenate(
                 [
-                    np.array([order.index(task.labels[label]) for label in part.labels], np.int32)
-                    for task, part in zip(tasks, parts, strict=True)
+                    np.array([order.index(names[label]) for label in part.labels], np.int32)
+                    for names, part in zip(named, parts, strict=True)
                 ]
             ),
             tuple(
@@ -105,6 +151,8 @@ def combine(tasks: Sequence[KeywordTask]) -> KeywordTask:
                 for task, part in zip(tasks, parts, strict=True)
                 for name in part.names
             ),
+            recorded=np.concatenate([np.asarray(part.recorded) for part in parts]),
+            unreadable=tuple(problem for part in parts for problem in part.unreadable),
         )
     noise = tuple(recording for task in tasks for recording in task.noise)
     return KeywordTask("base", tuple(order), splits, noise)
@@ -123,25 +171,30 @@ class Pipeline:
         test_snr_db: Range of the SNR at validation and test, None for no noise.
     """
 
-    features: data.LogMel
+    features: data.FrontEnd
     batch_size: int
     seed: int
     spec_augment_freq_width: int | None
     train_snr_db: tuple[float, float] | None
     test_snr_db: tuple[float, float] | None
 
-    def training(self, task: KeywordTask) -> tf.data.Dataset:
-        """Augmented batches of the training clips, another epoch each pass."""
+    def training(self, task: KeywordTask, first_epoch: int = 0) -> tf.data.Dataset:
+        """Augmented batches of the training clips, epoch after epoch without end."""
         return data.training_dataset(
             task.splits["training"],
             task.noise,
             self.features,
             batch_size=self.batch_size,
             seed=self.seed,
-            silence_label=task.silence_label,
+            silence_label=task.silence_labels,
             noise_snr_db=self.train_snr_db,
             spec_augment_freq_width=self.spec_augment_freq_width,
+            first_epoch=first_epoch,
         )
+
+    def steps_per_epoch(self, task: KeywordTask) -> int:
+        """Batches of an epoch."""
+        return -(-len(task.splits["training"].labels) // self.batch_size)
 
     def evaluation(self, task: KeywordTask, split: str) -> tf.data.Dataset:
         """Batches of a split at the test condition, with noise of a fixed seed."""
@@ -149,12 +202,7 @@ class Pipeline:
 
     def calibration(self, task: KeywordTask, clips: int) -> np.ndarray:
         """Features of training clips evenly spread over the list, `(clips, frames, mel, 1)`."""
-        split = task.splits["training"]
-        rows = np.linspace(0, len(split.labels) - 1, min(clips, len(split.labels))).astype(int)
-        chosen = data.Split(
-            split.audio[rows], split.labels[rows], tuple(split.names[row] for row in rows)
-        )
-        batches = self._fixed(task, chosen)
+        batches = self._fixed(task, calibration_clips(task, clips))
         return np.concatenate([features for features, _ in batches.as_numpy_iterator()])
 
     def _fixed(self, task, split):
@@ -163,19 +211,45 @@ class Pipeline:
             task.noise,
             self.features,
             batch_size=_EVALUATION_BATCH,
-            silence_label=task.silence_label,
+            silence_label=task.silence_labels,
             noise_snr_db=self.test_snr_db,
         )
 
 
-def _words(folder):
-    path = Path(folder)
-    if not path.is_dir():
+def calibration_clips(task: KeywordTask, clips: int) -> data.Split:
+    """Returns training clips evenly spread over the list."""
+    split = task.splits["training"]
+    rows = np.linspace(0, len(split.labels) - 1, min(clips, len(split.labels))).astype(int)
+    return data.Split(
+        split.audio[rows],
+        split.labels[rows],
+        tuple(split.names[row] for row in rows),
+        recorded=np.asarray(split.recorded)[rows],
+    )
+
+
+def _synthetic_folders() -> Sequence[Path]:
+    print("Making synthetic speech, once", flush=True)
+    bar = keras.utils.Progbar(100, unit_name="percent")
+    corpus = data.synthetic_corpus(
+        speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
+    )
+    return list(corpus.values())
+
+
+def _is_magichub(folder: Path) -> bool:
+    return (folder / "UTTRANSINFO.txt").is_file()
+
+
+def _words(folder: Path) -> set[str]:
+    if not folder.is_dir():
         raise ValueError(
             f"--data_dir names '{folder}', which is no folder. Give folders in the layout of "
             "Speech Commands: <folder>/<word>/<speaker>_nohash_<n>.wav."
         )
-    return {entry.name for entry in path.iterdir() if entry.is_dir()}
+    if _is_magichub(folder):
+        return set()
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
 
 
 def _in_folder(chosen, words):

@@ -9,33 +9,38 @@ class Progress:
     """Announces the stages of a run, measures them, and estimates the time left.
 
     Args:
-        num_stages: Number of stages to come.
-        total_work: Their work in examples to be seen, which the estimate is based on.
+        stages: Every stage to come by title, with its work in examples to be seen.
     """
 
-    def __init__(self, num_stages: int, total_work: float):
-        self.num_stages = num_stages
-        self.total_work = total_work
+    def __init__(self, stages: dict[str, float]):
+        self.stages = stages
         self.seconds: dict[str, float] = {}
         self._done = 0.0
 
     @contextlib.contextmanager
-    def stage(self, title: str, work: float) -> Iterator[None]:
-        """Runs one stage of so much work; its seconds end in `seconds[title]`."""
+    def stage(self, title: str, share_done: float = 0.0) -> Iterator[None]:
+        """Runs one stage; its seconds end in `seconds[title]`.
+
+        Args:
+            title: Its title.
+            share_done: Share of its work that an earlier run did.
+        """
         elapsed = sum(self.seconds.values())
         left = "time left unknown yet"
         if self._done:
-            rest = elapsed * (self.total_work - self._done) / self._done
-            left = f"about {_minutes(rest)} left"
-        number = len(self.seconds) + 1
+            number = list(self.stages).index(title)
+            rest = sum(list(self.stages.values())[number:]) - share_done * self.stages[title]
+            left = f"about {_minutes(elapsed * rest / self._done)} left"
+        again = f", {share_done:.0%} done before" if share_done else ""
+        number = list(self.stages).index(title) + 1
         print(
-            f"\n[{number}/{self.num_stages}] {title} ({_minutes(elapsed)} elapsed, {left})",
+            f"\n[{number}/{len(self.stages)}] {title}{again} ({_minutes(elapsed)} elapsed, {left})",
             flush=True,
         )
         start = time.monotonic()
         yield
         self.seconds[title] = time.monotonic() - start
-        self._done += work
+        self._done += self.stages[title] * (1.0 - share_done)
 
 
 def _minutes(seconds):

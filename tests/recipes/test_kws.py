@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -94,7 +95,7 @@ def test_a_folder_with_files_is_never_overwritten(corpus, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious").touch()
     assert call_main(f"--data_dir={corpus}", f"--output_dir={tmp_path / 'run'}") == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "exists already and holds files of no run" in capsys.readouterr().err
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["precious"]
 
 
@@ -106,13 +107,15 @@ def test_a_folder_with_files_is_never_overwritten(corpus, tmp_path, capsys):
         ("--test_snr_db=10,0", "lowest and the highest"),
         ("--cost_weight=0", "positive factor"),
         ("--bn_mode=all", "one of"),
+        ("--features=chroma", "one of"),
+        ("--base=a.keras --pretrained=speech_embedding", "either --base or --pretrained"),
         ("--base_epochs=0", "not a positive integer"),
         ("--tua=1", "Unknown command line flag 'tua'"),
     ],
 )
 def test_impossible_flags_are_refused(argument, message):
     with pytest.raises(flags.Error, match=message):
-        settings("--data_dir=x", argument)
+        settings("--data_dir=x", *argument.split())
 
 
 def test_flagfile_gives_the_same_settings(tmp_path):
@@ -126,25 +129,40 @@ def test_flagfile_gives_the_same_settings(tmp_path):
     assert found.test_snr_db == (0.0, 10.0)
 
 
-@pytest.mark.slow
-def test_command_from_recordings_to_verified_files(tmp_path, write_corpus):
-    folders = [
-        write_corpus(tmp_path / "english", ["yes", "no", "dog"]),
-        write_corpus(tmp_path / "mandarin", ["shi", "bu"]),
-    ]
-    output = tmp_path / "run"
-    command = [
+def command(folders, output):
+    return [
         *(sys.executable, "-m", "swr_keras.recipes.kws"),
         f"--data_dir={','.join(map(str, folders))}",
         *("--unknown_words=dog", "--target_cost=0.2", f"--output_dir={output}"),
-        *("--base_epochs=2", "--supernet_epochs=1", "--task_epochs=2", "--search_steps=300"),
+        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=300"),
         *("--search_learning_rate=1e-2", "--calibration_clips=20", "--batch_size=16"),
         *("--nobaselines", "--test_snr_db=0,10"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, write_corpus):
+    folder = tmp_path_factory.mktemp("corpora")
+    return [
+        write_corpus(folder / "english", ["yes", "no", "dog"]),
+        write_corpus(folder / "mandarin", ["shi", "bu"]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, folders):
+    """A finished run's folder and what it printed."""
+    output = tmp_path_factory.mktemp("runs") / "run"
+    done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "[1/5] base: 2 epochs on all words" in done.stdout
-    assert "min left)" in done.stdout
+    return output, done.stdout
+
+
+@pytest.mark.slow
+def test_command_from_recordings_to_verified_files(finished):
+    output, printed = finished
+    assert "[1/7] base (0:00 min elapsed" in printed
+    assert "min left)" in printed
     assert json.loads((output / "base.json").read_text())["labels"] == [
         *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
     ]
@@ -157,8 +175,11 @@ def test_command_from_recordings_to_verified_files(tmp_path, write_corpus):
         assert metrics["labels"] == labels
         assert [row["method"] for row in metrics["results"]] == ["base", "SWR", "SWR int8"]
         assert metrics["settings"]["target_cost"] == [0.2]
+        own = [f"{task}: {stage}" for stage in ("super-net", "policy search", "SWR at c = 0.2")]
+        assert list(metrics["seconds"]) == list(metrics["histories"]) == ["base", *own]
         assert metrics["results"][1]["achieved_cost"] <= 0.2
-        assert task in done.stdout
+        assert sum(map(sum, metrics["confusions"][0]["counts"])) == metrics["clips"]["testing"]
+        assert task in printed
         folder = output / task / "c0.2"
         policy = swr.Policy.from_json((folder / "policy.json").read_text())
         assert policy.achieved_cost == metrics["results"][1]["achieved_cost"]
@@ -168,7 +189,42 @@ def test_command_from_recordings_to_verified_files(tmp_path, write_corpus):
         np.testing.assert_array_equal(again(x), merged(x))
         int8 = LiteModel(folder / "model_int8.tflite", engine="tflm")
         assert int8.predict(x).shape == (4, len(labels))
+        manifest = json.loads((folder / "model_int8.json").read_text())
+        assert manifest["labels"] == labels
+        assert len(manifest["calibration"]) == min(20, metrics["clips"]["training"])
+        assert manifest["accuracy"]["int8"] == metrics["results"][2]["testing_accuracy"]
+        assert task in (output / "report.html").read_text()
     assert not [path for path in output.rglob(".*")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["english-super-net", "mandarin-SWR-at-c-0.2"])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(stage, finished, folders, tmp_path):
+    output = tmp_path / "run"
+    with subprocess.Popen(command(folders, output), stdout=subprocess.DEVNULL) as running:
+        while not (output / "state" / f"{stage}.h5").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.kill()
+    done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Going on with the run" in done.stdout
+    assert "base, 100% done before" in done.stdout
+    for task in ("english", "mandarin"):
+        for name in ("task.swr.h5", "model_int8.tflite", "policy.json"):
+            path = f"{task}/c0.2/{name}"
+            assert (output / path).read_bytes() == (finished[0] / path).read_bytes(), path
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_left_alone_by_other_settings(finished, folders):
+    before = {path: path.read_bytes() for path in finished[0].rglob("*") if path.is_file()}
+    done = subprocess.run(
+        [*command(folders, finished[0]), "--seed=5"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "seed: 0 there, 5 now" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_help_reads_well():

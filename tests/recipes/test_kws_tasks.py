@@ -2,11 +2,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 
-from swr_keras.recipes.kws_results import accuracy
+from swr_keras.recipes import kws
+from swr_keras.recipes.kws_results import Results
 from swr_keras.recipes.kws_tasks import combine, load_tasks
 
-OPTIONS = {"silence": True, "clip_seconds": 1.0, "resample": False, "reader": "soundfile"}
+
+def load(folders, *arguments):
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["kws", f"--data_dir={','.join(folders)}", *arguments])
+    return load_tasks(kws.settings_from_flags())
 
 
 @pytest.fixture
@@ -18,16 +24,16 @@ def folders(tmp_path, write_corpus):
 
 
 def test_words_are_chosen_over_all_folders(folders):
-    english, mandarin = load_tasks(folders, keywords=None, unknown_words=["dog"], **OPTIONS)
+    english, mandarin = load(folders, "--unknown_words=dog")
     assert english.labels == ("_silence_", "_unknown_", "no", "yes")
     assert mandarin.labels == ("_silence_", "no", "shi")
-    english, mandarin = load_tasks(folders, keywords=["yes", "shi"], unknown_words=None, **OPTIONS)
+    english, mandarin = load(folders, "--keywords=yes,shi")
     assert english.labels == ("_silence_", "_unknown_", "yes")
     assert mandarin.labels == ("_silence_", "_unknown_", "shi")
 
 
 def test_combined_task_shares_classes_of_one_name(folders):
-    tasks = load_tasks(folders, keywords=None, unknown_words=["dog"], **OPTIONS)
+    tasks = load(folders, "--unknown_words=dog")
     both = combine(tasks)
     assert both.labels == ("_silence_", "_unknown_", "no", "yes", "shi")
     for split in both.splits:
@@ -38,9 +44,32 @@ def test_combined_task_shares_classes_of_one_name(folders):
             assert both.labels[label] == word
 
 
-def test_accuracy_counts_classes_the_model_lacks_as_wrong():
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
-    features = np.eye(3, dtype="float32")[[0, 1, 2, 2]]
-    dataset = tf.data.Dataset.from_tensor_slices((features, [0, 1, 2, 1])).batch(3)
-    assert accuracy(model, dataset, np.array([0, 1, 2])) == 0.75
-    assert accuracy(model, dataset, np.array([0, 2, -1])) == 0.5
+def test_unknown_and_silence_can_be_kept_apart(folders):
+    tasks = load(folders, "--unknown_words=dog")
+    both = combine(tasks, share_unknown=False)
+    assert both.labels == (
+        *("_silence_english", "_unknown_english", "_silence_mandarin"),
+        *("no", "yes", "shi"),
+    )
+    assert both.silence_labels == (0, 2)
+    silent = ~both.splits["training"].recorded
+    assert set(both.splits["training"].labels[silent]) == {0, 2}
+
+
+def test_classes_the_model_lacks_count_as_wrong(folders):
+    task = load(folders, "--unknown_words=dog")[0]
+    labels = task.splits["testing"].labels
+    logits = np.eye(4, dtype="float32")[labels]
+    dataset = tf.data.Dataset.from_tensor_slices((logits, labels)).batch(5)
+    results = Results(task, None, {})
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Identity()])
+    results.add("all", model, {"testing": dataset})
+    names = ["_silence_", "_unknown_", "other", "yes"]
+    results.add("no class 'no'", model, {"testing": dataset}, class_names=names)
+    share = np.mean(labels == task.labels.index("no"))
+    assert [row["testing_accuracy"] for row in results.rows] == [1.0, 1.0 - share]
+
+
+def test_a_test_folder_is_needed_for_each_task(folders):
+    with pytest.raises(ValueError, match="entry for each of the 2 folders"):
+        load(folders, "--test_dir=somewhere")
