@@ -86,6 +86,11 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("base_epochs", 12, "Epochs of the base.", lower_bound=1)
 flags.DEFINE_integer("supernet_epochs", 10, "Epochs of each task's super-net.", lower_bound=1)
+flags.DEFINE_bool(
+    "sample_gates",
+    True,
+    "Whether the super-net trains with gates drawn for each batch, or with all of them open.",
+)
 flags.DEFINE_integer(
     "search_steps", 600, "Steps of each task's policy search, of 16 clips.", lower_bound=10
 )
@@ -96,7 +101,7 @@ flags.DEFINE_float("learning_rate", 1e-2, "Adam's first rate for task models.", 
 flags.DEFINE_float(
     "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
 )
-flags.DEFINE_float("cost_weight", 10.0, "Factor of the cost loss in the policy search.")
+flags.DEFINE_float("cost_weight", 3.0, "Factor of the cost loss in the policy search.")
 flags.DEFINE_list(
     "train_snr_db",
     None,

@@ -233,7 +233,13 @@ class _Recipe:
     def _search(self, task, base, validation):
         settings = self.settings
         keras.utils.set_random_seed(settings.seed)
-        supernet = SuperNet(base, num_classes=len(task.labels), batch_norm=settings.bn_mode)
+        supernet = SuperNet(
+            base,
+            num_classes=len(task.labels),
+            batch_norm=settings.bn_mode,
+            sample_gates=settings.sample_gates,
+            seed=settings.seed,
+        )
         self._fit_classifier(
             f"{task.name}: super-net",
             supernet,

@@ -32,6 +32,7 @@ class Settings:
     bn_mode: str
     base_epochs: int
     supernet_epochs: int
+    sample_gates: bool
     search_steps: int
     task_epochs: int
     batch_size: int

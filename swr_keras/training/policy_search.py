@@ -29,12 +29,10 @@ class PolicySearch(keras.Model):
 
     Each step draws a target cost c uniformly from (0, 1), has the policy network give hard
     Gumbel gates for it, and runs the super-net with these gates on a batch. The loss is the task
-    loss plus `cost_weight` times the cost loss. Trained are the policy network and a copy of the
-    super-net's head. That head grew up with all gates open; if it stayed so, closing the last
-    layers would seem worse than it is, since a task model trains its own head. The super-net
-    normalises with the statistics of the batch, as the task model will re-estimate them for the
-    gates it gets: with the stored ones, of all gates open, a layer before batch norm seems needed
-    just because its scale is. The super-net itself stays as it is.
+    loss plus `cost_weight` times the cost loss, and it trains the policy network alone. The
+    super-net normalises with the statistics of the batch, as the task model will re-estimate them
+    for the gates it gets: with stored ones, of other gates, a layer before batch norm seems
+    needed just because its scale is. The super-net itself stays as it is.
 
     The cost loss needs no data, so it is averaged over 64 draws of c a step (the first is the one
     of the gates): the same objective with less noise, and the expected cost follows c in far
@@ -61,12 +59,6 @@ class PolicySearch(keras.Model):
         sizes = np.asarray(self.num_parameters, "float32")
         self.layer_weights = sizes / sizes.sum()
         self.network = PolicyNetwork(len(self.gates), hidden_units)
-        self.supernet_head = supernet.head_variables()
-        self.head = [self.add_weight(shape=v.shape, name=v.name) for v in self.supernet_head]
-        for own, variable in zip(self.head, self.supernet_head, strict=True):
-            own.assign(variable)
-        weights = {id(variable) for variable in supernet.weights}
-        self.seed_states = [v for v in supernet.variables if id(v) not in weights]
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.temperature = self.add_weight(name="temperature", shape=(), trainable=False)
         self.task_loss = keras.metrics.Mean("task_loss")
@@ -77,13 +69,13 @@ class PolicySearch(keras.Model):
 
     @property
     def trainable_variables(self):
-        return [*self.network.trainable_variables, *self.head]
+        return self.network.trainable_variables
 
     @property
     def trainable_weights(self):
-        return self.trainable_variables
+        return self.network.trainable_weights
 
-    def compile(self, *args, cost_weight=10.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
+    def compile(self, *args, cost_weight=3.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
         """Configures the search; other arguments are those of `keras.Model.compile`.
 
         Args:
@@ -122,11 +114,12 @@ class PolicySearch(keras.Model):
     def call(self, inputs, target_cost=0.5, training=None):
         """Outputs of the super-net with the thresholded policy, by the batch's statistics."""
         probabilities = self.network.probabilities(ops.full((1,), target_cost))[0]
-        return self._run_supernet(inputs, ops.cast(probabilities > 0.5, "float32"))
+        gates = ops.cast(probabilities > 0.5, "float32")
+        return self.supernet.call_with_gates(inputs, gates, keep_statistics=False)
 
     def train_step(self, data):
-        """One step on the policy network and the head."""
-        variables = self.trainable_variables
+        """One step on the policy network alone."""
+        variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             loss, y_pred = self._objective(data)
             scaled = self.optimizer.scale_loss(loss)
@@ -144,7 +137,7 @@ class PolicySearch(keras.Model):
         costs = keras.random.uniform((_COST_DRAWS,), seed=self.seed_generator)
         logits = self.network(costs)
         gates = gumbel_gates(logits[0], self.temperature, self.seed_generator)
-        y_pred = self._run_supernet(x, gates)
+        y_pred = self.supernet.call_with_gates(x, gates, keep_statistics=False)
         task_loss = self.compute_loss(x, y, y_pred, sample_weight)
         expected = expected_cost(ops.softmax(logits)[..., 0], self.layer_weights)
         cost = cost_loss(expected, costs, self.cost_form)
@@ -188,17 +181,6 @@ class PolicySearch(keras.Model):
             "A PolicySearch can't be saved whole, since it is made from a super-net. Save its "
             "policy network, `search.network.save(...)`, or its state, `save_weights(...)`."
         )
-
-    def _run_supernet(self, inputs, gates):
-        mapping = [
-            *zip(self.gates, ops.unstack(gates, len(self.gates)), strict=True),
-            *zip(self.supernet_head, self.head, strict=True),
-        ]
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            outputs = self.supernet(inputs, training=True)
-        for state in self.seed_states:
-            state.assign(scope.get_current_value(state))
-        return outputs
 
     def _grid_error(self):
         grid = ops.convert_to_tensor(COST_GRID, "float32")

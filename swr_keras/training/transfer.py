@@ -45,7 +45,7 @@ def transfer(
         search_steps: Steps of the policy search, of 16 examples each.
         batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
         reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
-        seed: Seed of the search's draws. Seed the rest by `keras.utils.set_random_seed`.
+        seed: Seed of the draws of costs and gates. Seed the rest by `keras.utils.set_random_seed`.
         verbose: As for `keras.Model.fit`.
 
     Returns:
@@ -76,7 +76,7 @@ def learn_policy(
     search_steps: int = 1000,
     learning_rate: float = 1e-2,
     search_learning_rate: float = 5e-3,
-    cost_weight: float = 10.0,
+    cost_weight: float = 3.0,
     batch_norm: str = "statistics",
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -95,7 +95,7 @@ def learn_policy(
     Returns:
         The search; `.policy(target_cost)` gives the policy for any cost.
     """
-    supernet = SuperNet(base, num_classes=num_classes, batch_norm=batch_norm)
+    supernet = SuperNet(base, num_classes=num_classes, batch_norm=batch_norm, seed=seed)
     fit_classifier(
         supernet,
         train,
@@ -182,7 +182,7 @@ def fit_policy(
     *,
     steps: int = 1000,
     learning_rate: float = 5e-3,
-    cost_weight: float = 10.0,
+    cost_weight: float = 3.0,
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",

@@ -62,8 +62,8 @@ def test_thawing_the_model_changes_nothing_that_is_frozen(base, arrays):
     assert not {p for p in changed(before, task.model) if not is_owned(p, ("conv",), "statistics")}
 
 
-def test_supernet_trains_every_layer_and_learns(base, arrays):
-    supernet = swr.SuperNet(base, num_classes=3)
+def test_all_open_supernet_trains_every_layer_and_learns(base, arrays):
+    supernet = swr.SuperNet(base, num_classes=3, sample_gates=False)
     assert list(supernet.policy_layers) == list(ALL)
     history = fit(supernet, arrays, epochs=15, validation_data=arrays)
     assert history.history["accuracy"][-1] > 0.8
@@ -72,6 +72,48 @@ def test_supernet_trains_every_layer_and_learns(base, arrays):
     assert supernet.evaluate(*arrays, verbose=0)[1] == pytest.approx(
         history.history["val_accuracy"][-1]
     )
+
+
+def test_supernet_of_sampled_gates_works_with_few_layers_changed(base, arrays):
+    losses = {}
+    for sample_gates in (False, True):
+        keras.utils.set_random_seed(0)
+        supernet = swr.SuperNet(base, num_classes=3, sample_gates=sample_gates)
+        before = snapshot(supernet.model)
+        fit(supernet, arrays, epochs=30)
+        moved = changed(before, supernet.model)
+        assert {path for path in moved if not is_owned(path, ALL, "statistics")} == set()
+        assert {f"{layer}/kernel_delta" for layer in ALL} <= moved
+        assert "norm/moving_mean" in moved
+        losses[sample_gates] = [
+            float(
+                LOSS(arrays[1], supernet.call_with_gates(arrays[0], gates, keep_statistics=False))
+            )
+            for gates in np.eye(3, dtype="float32")
+        ]
+    assert np.mean(losses[True]) < 0.95 * np.mean(losses[False])
+
+
+def test_validation_of_the_supernet_samples_gates_and_changes_nothing(base, arrays):
+    supernet = swr.SuperNet(base, num_classes=3)
+    fit(supernet, arrays, epochs=10)
+    before = snapshot(supernet.model)
+    losses = {supernet.evaluate(*arrays, batch_size=96, verbose=0)[0] for _ in range(4)}
+    assert len(losses) > 1 and max(losses) < 2.0
+    assert all("seed_generator" in path for path in changed(before, supernet.model))
+    assert all(float(layer.gate) == 1.0 for layer in supernet.policy_layers.values())
+
+
+def test_activity_regularizers_count_in_the_supernet(arrays):
+    regularized = keras.layers.Conv2D(4, 3, activity_regularizer="l1", name="conv")
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="head")]
+    base = keras.Sequential([keras.Input((10, 8, 1)), regularized, *head])
+    supernet = swr.SuperNet(base)
+    supernet.compile(keras.optimizers.SGD(0.0), LOSS)
+    total = supernet.fit(*arrays, batch_size=96, verbose=0).history["loss"][0]
+    added = 0.01 * np.sum(np.abs(base.get_layer("conv")(arrays[0]))) / 96
+    assert added > 0.5
+    assert total == pytest.approx(float(LOSS(arrays[1], supernet(arrays[0]))) + added, rel=1e-3)
 
 
 def test_loss_shown_is_the_loss(base, arrays):
