@@ -33,8 +33,41 @@ class FrontEnd(Protocol):
     def __call__(self, audio: tf.Tensor) -> tf.Tensor: ...
 
 
+class MelFrontEnd:
+    """What the front ends that filter power spectra share; their fields are in milliseconds."""
+
+    sample_rate_hz: int
+    num_mels: int
+    window_ms: float
+    hop_ms: float
+
+    @property
+    def fft_length(self) -> int:
+        """FFT frame in samples: as long as the window."""
+        return self.window_samples
+
+    @property
+    def window_samples(self) -> int:
+        """Window length in samples."""
+        return round(self.sample_rate_hz * self.window_ms / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        """Step between frames in samples."""
+        return round(self.sample_rate_hz * self.hop_ms / 1000)
+
+    def shape(self, samples: int) -> tuple[int, int, int]:
+        """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""
+        return self.spectrogram.frames(samples), self.num_mels, 1
+
+    @property
+    def spectrogram(self) -> "PowerSpectrogram":
+        """The power spectra that are filtered."""
+        return PowerSpectrogram(self.window_samples, self.hop_samples, self.fft_length)
+
+
 @dataclass(frozen=True)
-class LogMel:
+class LogMel(MelFrontEnd):
     """Log-mel spectrogram with the definition of torchaudio's `MelSpectrogram`.
 
     Frames are centred (reflect padding), windowed by a periodic Hann in the middle of the FFT
@@ -82,16 +115,6 @@ class LogMel:
                 "Use fewer num_mels or a larger fft_length."
             )
 
-    @property
-    def window_samples(self) -> int:
-        """Window length in samples."""
-        return round(self.sample_rate_hz * self.window_ms / 1000)
-
-    @property
-    def hop_samples(self) -> int:
-        """Step between frames in samples."""
-        return round(self.sample_rate_hz * self.hop_ms / 1000)
-
     @cached_property
     def mel_matrix(self) -> np.ndarray:
         """Mel filters, float32 `(fft_length // 2 + 1, num_mels)`."""
@@ -100,17 +123,9 @@ class LogMel:
         filters = triangular_filters(_mel_to_hz(corners_mel), nyquist_hz, self.fft_length)
         return filters.astype(np.float32)
 
-    def shape(self, samples: int) -> tuple[int, int, int]:
-        """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""
-        return self._spectrogram.frames(samples), self.num_mels, 1
-
     def __call__(self, audio: tf.Tensor) -> tf.Tensor:
-        mel = tf.matmul(self._spectrogram(audio), self.mel_matrix)
+        mel = tf.matmul(self.spectrogram(audio), self.mel_matrix)
         return tf.expand_dims(tf.math.log(mel + _LOG_FLOOR), -1)
-
-    @property
-    def _spectrogram(self) -> "PowerSpectrogram":
-        return PowerSpectrogram(self.window_samples, self.hop_samples, self.fft_length)
 
 
 @dataclass(frozen=True)

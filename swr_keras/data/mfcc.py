@@ -6,12 +6,12 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from swr_keras.data.features import PowerSpectrogram, empty_bands
+from swr_keras.data.features import MelFrontEnd, empty_bands
 from swr_keras.data.slaney import slaney_filters
 
 
 @dataclass(frozen=True)
-class MFCC:
+class MFCC(MelFrontEnd):
     """Cepstral coefficients of librosa's mel spectrogram, as Res15 was trained on.
 
     Frames are centred, windowed by a periodic Hann as long as the FFT frame, and become a power
@@ -67,16 +67,6 @@ class MFCC:
                 "Use fewer num_mels or a longer window_ms."
             )
 
-    @property
-    def window_samples(self) -> int:
-        """Window length in samples."""
-        return round(self.sample_rate_hz * self.window_ms / 1000)
-
-    @property
-    def hop_samples(self) -> int:
-        """Step between frames in samples."""
-        return round(self.sample_rate_hz * self.hop_ms / 1000)
-
     @cached_property
     def mel_matrix(self) -> np.ndarray:
         """Mel filters of equal area, float32 `(window_samples // 2 + 1, num_mels)`."""
@@ -88,15 +78,7 @@ class MFCC:
             fft_length=self.window_samples,
         )
 
-    def shape(self, samples: int) -> tuple[int, int, int]:
-        """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""
-        return self._spectrogram.frames(samples), self.num_mels, 1
-
     def __call__(self, audio: tf.Tensor) -> tf.Tensor:
-        mel = tf.matmul(self._spectrogram(audio), self.mel_matrix)
+        mel = tf.matmul(self.spectrogram(audio), self.mel_matrix)
         log_mel = tf.math.log(tf.where(mel > 0, mel, 1.0))
         return tf.expand_dims(tf.signal.dct(log_mel, norm="ortho"), -1)
-
-    @property
-    def _spectrogram(self) -> PowerSpectrogram:
-        return PowerSpectrogram(self.window_samples, self.hop_samples, self.window_samples)

@@ -16,6 +16,8 @@ from absl import app
 from scipy import stats
 
 _LOWER, _UPPER = "classifier-only", "fine-tuning all"
+_SWR, _CONTROLS = "SWR", ("random policy", "last layers first")
+_TEST = "testing_accuracy"
 _UNCOMPARED = ("seed", "output_dir", "base")
 
 
@@ -24,7 +26,8 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
 
     Rows of one method and target cost are averaged within a run (the random policies), then over
     the runs of one task; the interval is Student's over runs. *Share of the gap* is (accuracy -
-    classifier-only) / (fine-tuning all - classifier-only) on the test clips, run by run.
+    classifier-only) / (fine-tuning all - classifier-only) on the test clips, run by run. Below the
+    tables stands by how much SWR surpasses its controls, run by run, over all tasks.
 
     Args:
         runs: Contents of `metrics.json` files.
@@ -38,19 +41,22 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
     sections = []
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
-        clips = members[0]["clips"]
-        sections.append(
-            f"**{task}** ({members[0]['settings']['backbone']}, {len(members)} seeds; accuracy on "
-            f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
-            + "\n".join(_table(members))
+        clips, seeds = (
+            members[0]["clips"],
+            "1 seed" if len(members) == 1 else f"{len(members)} seeds",
         )
-    return "\n\n".join(sections)
+        sections.append(
+            f"**{task}** ({members[0]['settings']['backbone']}, {seeds}; accuracy on "
+            f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
+            + "\n".join(_table([_averages(run) for run in members]))
+        )
+    everything = [_averages(run) for members in tasks.values() for run in members]
+    return "\n\n".join([*sections, *_surpluses(everything)])
 
 
-def _table(runs):
+def _table(averages):
     yield "| method | target cost | achieved | layers | validation | test | share of the gap |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    averages = [_averages(run) for run in runs]
     for key in averages[0]:
         rows = [run[key] for run in averages]
         method, cost = key
@@ -59,7 +65,7 @@ def _table(runs):
             achieved = np.mean([row["achieved_cost"] for row in rows])
             layers = np.mean([row["layers"] for row in rows])
             cells = [method, f"{cost:g}", f"{achieved:.3f}", f"{layers:.3g}"]
-        for split in ("validation_accuracy", "testing_accuracy"):
+        for split in ("validation_accuracy", _TEST):
             cells.append(_interval([100 * row[split] for row in rows], ".1f"))
         lower, upper = (_LOWER, 0.0), (_UPPER, 1.0)
         share = ""
@@ -68,12 +74,26 @@ def _table(runs):
         yield "| " + " | ".join([*cells, share]) + " |"
 
 
+def _surpluses(averages):
+    for control in _CONTROLS:
+        surpluses = []
+        for cost in [cost for method, cost in averages[0] if method == control]:
+            pairs = [(run[_SWR, cost], run[control, cost]) for run in averages]
+            points = [100 * (swr[_TEST] - other[_TEST]) for swr, other in pairs]
+            surpluses.append(f"{_interval(points, '+.1f')} at c = {cost:g}")
+        if surpluses:
+            yield (
+                f"Test accuracy of SWR minus {control}, in points, over {len(averages)} runs: "
+                f"{', '.join(surpluses)}."
+            )
+
+
 def _averages(run):
     """Means of the rows of one method and cost, in the order of the run."""
     groups: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
     for row in run["results"]:
         groups.setdefault((row["method"], row.get("target_cost")), []).append(row)
-    names = ("validation_accuracy", "testing_accuracy", "achieved_cost")
+    names = ("validation_accuracy", _TEST, "achieved_cost")
     return {
         key: {
             **{name: np.mean([row.get(name, np.nan) for row in rows]) for name in names},
@@ -84,8 +104,8 @@ def _averages(run):
 
 
 def _share(run, row, lower, upper):
-    low, high = (run[key]["testing_accuracy"] for key in (lower, upper))
-    return (row["testing_accuracy"] - low) / (high - low)
+    low, high = (run[key][_TEST] for key in (lower, upper))
+    return (row[_TEST] - low) / (high - low)
 
 
 def _interval(values: Sequence[float], form: str) -> str:
@@ -93,7 +113,7 @@ def _interval(values: Sequence[float], form: str) -> str:
     if len(values) < 2:
         return mean
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f"{mean} ± {format(half, form)}"
+    return f"{mean} ± {format(half, form.lstrip('+'))}"
 
 
 def _check_comparable(task, runs):

@@ -31,14 +31,14 @@ def run(seed, swr, random=(0.6, 0.7), **settings):
 
 
 def rows(table):
-    lines = table.splitlines()[2:]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {cell[0]: dict(zip(cells[0], cell, strict=True)) for cell in cells[2:]}
 
 
 def test_one_run_has_means_without_intervals():
     table = kws_table.comparison([run(0, 0.8)])
-    assert "1 seeds; accuracy on 100 validation and 200 test clips" in table
+    assert "1 seed; accuracy on 100 validation and 200 test clips" in table
     found = rows(table)
     assert found["SWR"]["test"] == "80.0"
     assert found["SWR"]["share of the gap"] == "0.75"
@@ -52,6 +52,16 @@ def test_seeds_are_averaged_with_students_interval():
     # t(0.975, 2 degrees) = 4.303 times 10 / sqrt(3)
     assert found["SWR"]["test"] == "80.0 ± 24.8"
     assert found["classifier-only"]["share of the gap"] == "0.00 ± 0.00"
+
+
+def test_surplus_over_a_control_is_paired_run_by_run():
+    runs = [run(0, 0.7, random=(0.6, 0.7)), run(1, 0.9, random=(0.8, 0.9))]
+    runs.append({**run(0, 0.8, random=(0.7,)), "task": "mandarin"})
+    table = kws_table.comparison(runs)
+    # Surpluses of 5, 5 and 10 points.
+    surplus = "SWR minus random policy, in points, over 3 runs: +6.7 ± 7.2 at c = 0.1."
+    assert table.splitlines()[-1] == f"Test accuracy of {surplus}"
+    assert "last layers first" not in table
 
 
 def test_runs_that_cannot_be_averaged_are_refused():
