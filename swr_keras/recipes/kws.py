@@ -86,7 +86,7 @@ flags.DEFINE_enum("reading", "budget", READINGS, "How layers are chosen from the
 flags.DEFINE_enum(
     "bn_mode", "statistics", TaskNormalization.MODES, "What of batch norm belongs to a task."
 )
-flags.DEFINE_integer("base_epochs", 12, "Epochs of the base.", lower_bound=1)
+flags.DEFINE_integer("base_epochs", 10, "Epochs of the base.", lower_bound=1)
 flags.DEFINE_integer("supernet_epochs", 10, "Epochs of each task's super-net.", lower_bound=1)
 flags.DEFINE_bool(
     "sample_gates",
@@ -94,7 +94,7 @@ flags.DEFINE_bool(
     "Whether the super-net trains with gates drawn for each batch, or with all of them open.",
 )
 flags.DEFINE_integer(
-    "search_steps", 600, "Steps of each task's policy search, of 16 clips.", lower_bound=10
+    "search_steps", 400, "Steps of each task's policy search, of 16 clips.", lower_bound=10
 )
 flags.DEFINE_integer("task_epochs", 12, "Epochs of each task model.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
