@@ -21,6 +21,7 @@ def deploy_graph(model: keras.Model) -> keras.Model:
       consumer) is folded into its kernel and bias;
     - sub-spectral normalization is a 1x1 depthwise convolution over frequencies times channels,
       without transposes and tensors of more than four axes;
+    - the scale that its sub-bands share is in the convolution before it;
     - other batch norm over the channels of a 3-D or 4-D tensor is a 1x1 depthwise convolution;
     - dropout and noise are gone, nested models are flattened, mixed precision is float32.
 
@@ -35,7 +36,7 @@ def deploy_graph(model: keras.Model) -> keras.Model:
         ValueError: If the model or a model in it is subclassed or not built, if the size of an
             input other than the batch is unknown, or if a layer is called with `training=True`.
     """
-    graph = _fold_batch_norms(trace(model))
+    graph = _equalize(_fold_batch_norms(trace(model)))
     inputs = static_inputs(graph.inputs)
     values: dict[int, keras.KerasTensor] = {}
     bind(values, graph.inputs, inputs)
@@ -59,17 +60,7 @@ def _at_inference(operation, args, kwargs, name):
 
 
 def _fold_batch_norms(graph):
-    used = Counter(id(leaf) for leaf in tree.flatten(graph.outputs))
-    for call in graph.calls:
-        used.update(id(leaf) for leaf in tree.flatten((call.args, call.kwargs)))
-    times_called = Counter(id(call.operation) for call in graph.calls)
-    producers = {
-        id(call.output): call
-        for call in graph.calls
-        if folding.is_linear(call.operation)
-        and times_called[id(call.operation)] == 1
-        and used[id(call.output)] == 1
-    }
+    producers = _private_producers(graph, folding.is_linear)
     folded: dict[int, Call | None] = {}
     for call in graph.calls:
         producer = producers.get(id(call.args[0])) if call.args else None
@@ -77,5 +68,43 @@ def _fold_batch_norms(graph):
             layer = folding.fold(producer.operation, call.operation, producer.args[0].shape)
             folded[id(producer)] = None
             folded[id(call)] = Call(layer, producer.args, producer.kwargs, call.output)
-    calls = [folded.get(id(call), call) for call in graph.calls]
+    return _replace_calls(graph, folded)
+
+
+def _equalize(graph):
+    """Equalizes the input of sub-spectral normalization; max pooling may stand before it."""
+    producers = _private_producers(graph, folding.is_linear)
+    poolings = _private_producers(graph, lambda layer: type(layer) is keras.layers.MaxPooling2D)
+    equalized: dict[int, Call | None] = {}
+    for call in graph.calls:
+        if not (folding.is_sub_spectral_norm(call.operation) and call.operation.scale):
+            continue
+        pooling = poolings.get(id(call.args[0]))
+        producer = producers.get(id((pooling or call).args[0]))
+        if producer:
+            layer, norm = folding.equalize(
+                producer.operation, call.operation, producer.args[0].shape
+            )
+            equalized[id(producer)] = dataclasses.replace(producer, operation=layer)
+            equalized[id(call)] = dataclasses.replace(call, operation=norm)
+    return _replace_calls(graph, equalized)
+
+
+def _private_producers(graph, accepts):
+    """Calls of the accepted layers that are called once and feed one other call, by output."""
+    used = Counter(id(leaf) for leaf in tree.flatten(graph.outputs))
+    for call in graph.calls:
+        used.update(id(leaf) for leaf in tree.flatten((call.args, call.kwargs)))
+    times_called = Counter(id(call.operation) for call in graph.calls)
+    return {
+        id(call.output): call
+        for call in graph.calls
+        if accepts(call.operation)
+        and times_called[id(call.operation)] == 1
+        and used[id(call.output)] == 1
+    }
+
+
+def _replace_calls(graph, replaced):
+    calls = [replaced.get(id(call), call) for call in graph.calls]
     return dataclasses.replace(graph, calls=[call for call in calls if call])

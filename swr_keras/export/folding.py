@@ -80,6 +80,42 @@ def fold(layer, norm, input_shape) -> keras.layers.Layer:
     return folded
 
 
+def equalize(layer, norm, input_shape):
+    """Makes a convolution and a sub-spectral normalization that compute `norm(layer(x))`.
+
+    The scale that the sub-bands of a channel share moves from the normalization into the kernel.
+    So the channels of the tensor between, which has one int8 scale for all of them, have about
+    the same range; else the normalization would enlarge the rounding of those with a small one.
+
+    Args:
+        layer: A layer for which `is_linear` holds.
+        norm: A `SubSpectralNormalization` with `scale=True` over the channels of its output.
+        input_shape: Shape of the layer's input, batch included.
+
+    Returns:
+        The layer and the normalization, of the same classes and names.
+    """
+    scale, _ = _affine(norm)
+    bands = np.abs(scale).reshape(norm.groups, -1)
+    shared = bands.mean(axis=0)
+    shared[shared == 0] = 1.0
+    scaled = type(layer).from_config(layer.get_config())
+    scaled.build(input_shape)
+    weights = layer.get_weights()
+    kernel = len(weights) - layer.use_bias - 1
+    for index in range(kernel, len(weights)):
+        channels = weights[index].shape[-2:] if type(layer) in _DEPTHWISE else (-1,)
+        weights[index] = weights[index] * shared.reshape(channels if index == kernel else (-1,))
+    scaled.set_weights(weights)
+    equal = type(norm).from_config(norm.get_config())
+    equal.build((None, None, norm.groups, len(shared)))
+    equal.set_weights(norm.get_weights())
+    repeated = np.tile(shared, norm.groups)
+    equal.gamma.assign(norm.gamma / repeated)
+    equal.moving_mean.assign(norm.moving_mean * repeated)
+    return scaled, equal
+
+
 def batch_norm_as_convolution(norm, inputs, *, name):
     """Applies batch norm to `(batch, [height,] width, channels)` as a depthwise convolution."""
     return _depthwise(inputs, *_affine(norm), name=name)

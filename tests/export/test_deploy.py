@@ -158,6 +158,45 @@ def test_sub_spectral_norm(width):
     assert kinds(deployed) == ["DepthwiseConv2D", "Reshape", "DepthwiseConv2D", "Reshape"]
 
 
+@pytest.mark.parametrize("pooled", [False, True], ids=["", "pooled"])
+@pytest.mark.parametrize(
+    "conv",
+    [layers.DepthwiseConv2D, layers.Conv2D, layers.SeparableConv2D, layers.Dense],
+    ids=lambda conv: conv.__name__,
+)
+def test_channels_before_sub_spectral_norm_get_one_range(conv, pooled):
+    arguments = {"units": 3} if conv is layers.Dense else {"kernel_size": 3, "padding": "same"}
+    if conv in (layers.Conv2D, layers.SeparableConv2D):
+        arguments["filters"] = 3
+    inputs = keras.Input((6, 10, 3))
+    x = conv(**arguments, name="conv")(inputs)
+    if pooled:
+        x = layers.MaxPooling2D(1, (1, 2))(x)
+    x = SubSpectralNormalization(5, momentum=0.0, name="norm")(x)
+    model = keras.Model(inputs, x)
+    kernel = model.get_layer("conv").weights[-2]
+    scales = np.float32([1.0, 1e-3, 1e3])
+    shape = (3, 1) if conv is layers.DepthwiseConv2D else (3,)
+    kernel.assign(kernel * scales.reshape(shape))
+    clips = np.random.default_rng(0).normal(size=(50, 6, 10, 3)).astype("float32")
+    model(clips, training=True)
+    model.get_layer("norm").epsilon = 1e-12
+    deployed = deploy_graph(model)
+    probe = keras.Model(deployed.input, deployed.get_layer("conv").output)
+    ranges = np.std([np.asarray(probe(clip[None]))[0] for clip in clips], axis=(0, 1, 2))
+    assert ranges.max() < 1.5 * ranges.min()
+    expected = np.asarray(model(clips[:1]))
+    assert snr_db(expected, np.asarray(deployed(clips[:1]))) > 90
+
+
+def test_a_convolution_with_another_consumer_is_not_equalized():
+    inputs = keras.Input((6, 10, 3))
+    x = layers.DepthwiseConv2D(3, padding="same", name="conv")(inputs)
+    model = keras.Model(inputs, layers.Add()([x, SubSpectralNormalization(5)(x)]))
+    deployed = assert_equivalent(model)
+    np.testing.assert_array_equal(deployed.get_layer("conv").kernel, model.get_layer("conv").kernel)
+
+
 def test_nested_models_are_flattened():
     inner = keras.Sequential([layers.Conv2D(4, 3, name="conv"), layers.BatchNormalization()])
     block_inputs = keras.Input((9, 8, 3))
