@@ -41,10 +41,8 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
     sections = []
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
-        clips, seeds = (
-            members[0]["clips"],
-            "1 seed" if len(members) == 1 else f"{len(members)} seeds",
-        )
+        clips = members[0]["clips"]
+        seeds = "1 seed" if len(members) == 1 else f"{len(members)} seeds"
         sections.append(
             f"**{task}** ({members[0]['settings']['backbone']}, {seeds}; accuracy on "
             f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
@@ -76,16 +74,18 @@ def _table(averages):
 
 def _surpluses(averages):
     for control in _CONTROLS:
+        costs = {cost for run in averages for method, cost in run if method == control}
         surpluses = []
-        for cost in [cost for method, cost in averages[0] if method == control]:
-            pairs = [(run[_SWR, cost], run[control, cost]) for run in averages]
+        for cost in sorted(costs):
+            pairs = [
+                (run[_SWR, cost], run[control, cost])
+                for run in averages
+                if {(_SWR, cost), (control, cost)} <= run.keys()
+            ]
             points = [100 * (swr[_TEST] - other[_TEST]) for swr, other in pairs]
-            surpluses.append(f"{_interval(points, '+.1f')} at c = {cost:g}")
+            surpluses.append(f"{_interval(points, '+.1f')} at c = {cost:g} ({len(points)} runs)")
         if surpluses:
-            yield (
-                f"Test accuracy of SWR minus {control}, in points, over {len(averages)} runs: "
-                f"{', '.join(surpluses)}."
-            )
+            yield f"Test accuracy of SWR minus {control}, in points: {', '.join(surpluses)}."
 
 
 def _averages(run):

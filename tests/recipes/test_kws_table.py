@@ -59,7 +59,7 @@ def test_surplus_over_a_control_is_paired_run_by_run():
     runs.append({**run(0, 0.8, random=(0.7,)), "task": "mandarin"})
     table = kws_table.comparison(runs)
     # Surpluses of 5, 5 and 10 points.
-    surplus = "SWR minus random policy, in points, over 3 runs: +6.7 ± 7.2 at c = 0.1."
+    surplus = "SWR minus random policy, in points: +6.7 ± 7.2 at c = 0.1 (3 runs)."
     assert table.splitlines()[-1] == f"Test accuracy of {surplus}"
     assert "last layers first" not in table
 
