@@ -70,14 +70,7 @@ def fold(layer, norm, input_shape) -> keras.layers.Layer:
         A layer of the same class and name, with a bias.
     """
     scale, shift = _affine(norm)
-    folded = type(layer).from_config({**layer.get_config(), "use_bias": True})
-    folded.build(input_shape)
-    kernels = layer.get_weights()
-    bias = kernels.pop() if layer.use_bias else 0.0
-    channels = kernels[-1].shape[-2:] if type(layer) in _DEPTHWISE else (-1,)
-    kernels[-1] = kernels[-1] * scale.reshape(channels)
-    folded.set_weights([*kernels, bias * scale + shift])
-    return folded
+    return _scaled(layer, scale, shift, input_shape)
 
 
 def equalize(layer, norm, input_shape):
@@ -93,27 +86,19 @@ def equalize(layer, norm, input_shape):
         input_shape: Shape of the layer's input, batch included.
 
     Returns:
-        The layer and the normalization, of the same classes and names.
+        The layer, with a bias, and the normalization, of the same classes and names.
     """
     scale, _ = _affine(norm)
     bands = np.abs(scale).reshape(norm.groups, -1)
     shared = bands.mean(axis=0)
     shared[shared == 0] = 1.0
-    scaled = type(layer).from_config(layer.get_config())
-    scaled.build(input_shape)
-    weights = layer.get_weights()
-    kernel = len(weights) - layer.use_bias - 1
-    for index in range(kernel, len(weights)):
-        channels = weights[index].shape[-2:] if type(layer) in _DEPTHWISE else (-1,)
-        weights[index] = weights[index] * shared.reshape(channels if index == kernel else (-1,))
-    scaled.set_weights(weights)
     equal = type(norm).from_config(norm.get_config())
     equal.build((None, None, norm.groups, len(shared)))
     equal.set_weights(norm.get_weights())
     repeated = np.tile(shared, norm.groups)
     equal.gamma.assign(norm.gamma / repeated)
     equal.moving_mean.assign(norm.moving_mean * repeated)
-    return scaled, equal
+    return _scaled(layer, shared, 0.0, input_shape), equal
 
 
 def batch_norm_as_convolution(norm, inputs, *, name):
@@ -160,6 +145,18 @@ def _off_ties(kernel, *, channel_axes):
     middle = np.floor(units) + 0.5
     away = middle + np.where(units >= middle, _TIE_MARGIN, -_TIE_MARGIN)
     return np.where(np.abs(units - middle) < _TIE_MARGIN, away, units) * step
+
+
+def _scaled(layer, scale, shift, input_shape):
+    """A layer of the same class and name, with a bias, that computes `scale * layer(x) + shift`."""
+    scaled = type(layer).from_config({**layer.get_config(), "use_bias": True})
+    scaled.build(input_shape)
+    kernels = layer.get_weights()
+    bias = kernels.pop() if layer.use_bias else np.zeros(len(scale))
+    channels = kernels[-1].shape[-2:] if type(layer) in _DEPTHWISE else (-1,)
+    kernels[-1] = kernels[-1] * scale.reshape(channels)
+    scaled.set_weights([*kernels, bias * scale + shift])
+    return scaled
 
 
 def _affine(norm):

@@ -15,8 +15,10 @@ import numpy as np
 from absl import app
 from scipy import stats
 
-_LOWER, _UPPER = "classifier-only", "fine-tuning all"
-_SWR, _CONTROLS = "SWR", ("random policy", "last layers first")
+from swr_keras.reporting.results import CLASSIFIER, SWR
+
+_LOWER, _UPPER = CLASSIFIER, "fine-tuning all"
+_CONTROLS = ("random policy", "last layers first")
 _TEST = "testing_accuracy"
 _UNCOMPARED = ("seed", "output_dir", "base")
 
@@ -38,17 +40,17 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
     tasks: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         tasks.setdefault(run["task"], []).append(run)
-    sections = []
+    sections, everything = [], []
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
-        clips = members[0]["clips"]
+        clips, averages = members[0]["clips"], [_averages(run) for run in members]
         seeds = "1 seed" if len(members) == 1 else f"{len(members)} seeds"
         sections.append(
             f"**{task}** ({members[0]['settings']['backbone']}, {seeds}; accuracy on "
             f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
-            + "\n".join(_table([_averages(run) for run in members]))
+            + "\n".join(_table(averages))
         )
-    everything = [_averages(run) for members in tasks.values() for run in members]
+        everything += averages
     return "\n\n".join([*sections, *_surpluses(everything)])
 
 
@@ -78,9 +80,9 @@ def _surpluses(averages):
         surpluses = []
         for cost in sorted(costs):
             pairs = [
-                (run[_SWR, cost], run[control, cost])
+                (run[SWR, cost], run[control, cost])
                 for run in averages
-                if {(_SWR, cost), (control, cost)} <= run.keys()
+                if {(SWR, cost), (control, cost)} <= run.keys()
             ]
             points = [100 * (swr[_TEST] - other[_TEST]) for swr, other in pairs]
             surpluses.append(f"{_interval(points, '+.1f')} at c = {cost:g} ({len(points)} runs)")

@@ -115,7 +115,7 @@ class PolicySearch(keras.Model):
         """Outputs of the super-net with the thresholded policy, by the batch's statistics."""
         probabilities = self.network.probabilities(ops.full((1,), target_cost))[0]
         gates = ops.cast(probabilities > 0.5, "float32")
-        return self.supernet.call_with_gates(inputs, gates, keep_statistics=False)
+        return self.supernet(inputs, gates=gates)
 
     def train_step(self, data):
         """One step on the policy network alone."""
@@ -137,7 +137,7 @@ class PolicySearch(keras.Model):
         costs = keras.random.uniform((_COST_DRAWS,), seed=self.seed_generator)
         logits = self.network(costs)
         gates = gumbel_gates(logits[0], self.temperature, self.seed_generator)
-        y_pred = self.supernet.call_with_gates(x, gates, keep_statistics=False)
+        y_pred = self.supernet(x, gates=gates)
         task_loss = self.compute_loss(x, y, y_pred, sample_weight)
         expected = expected_cost(ops.softmax(logits)[..., 0], self.layer_weights)
         cost = cost_loss(expected, costs, self.cost_form)

@@ -33,18 +33,39 @@ class SuperNet(TransferModel):
         self.sample_gates = sample_gates
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, gates=None):
+        """Outputs with every gate open or, in training with `sample_gates`, with gates drawn.
+
+        Args:
+            gates: `(num_policy_layers,)`, in the order of `policy_layers`: a training pass with
+                these gates, of which batch norm keeps no statistics.
+        """
+        if gates is not None:
+            return self._run(inputs, gates, keep_statistics=False)
         if training and self.sample_gates:
-            return self.call_with_gates(inputs, self._drawn_gates(), keep_statistics=True)
+            return self._run(inputs, self._drawn_gates(), keep_statistics=True)
         return super().call(inputs, training=training)
 
     def test_step(self, data):
         if not self.sample_gates:
             return super().test_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y_pred = self.call_with_gates(x, self._drawn_gates(), keep_statistics=False)
+        y_pred = self(x, gates=self._drawn_gates())
         update_loss(self, self.compute_loss(x, y, y_pred, sample_weight, training=False))
         return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def _run(self, inputs, gates, *, keep_statistics):
+        own = [layer.gate for layer in self.policy_layers.values()]
+        mapping = list(zip(own, ops.unstack(gates, len(own)), strict=True))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            outputs = self.model(inputs, training=True)
+        untouched = {id(variable) for variable in (own if keep_statistics else self.model.weights)}
+        for variable in self.model.non_trainable_variables:
+            value = scope.get_current_value(variable)
+            if value is not None and id(variable) not in untouched:
+                variable.assign(value)
+        self.add_loss(scope.losses)
+        return outputs
 
     def _drawn_gates(self):
         share = keras.random.uniform((), seed=self.seed_generator)

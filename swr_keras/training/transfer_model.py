@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from swr_keras.layers.conversion import find_head, merge, policy_layers, reparametrize, walk
 from swr_keras.layers.normalization import TaskNormalization
@@ -43,29 +42,6 @@ class TransferModel(keras.Model):
 
     def call(self, inputs, training=None):
         return self.model(inputs, training=training)
-
-    def call_with_gates(self, inputs, gates, *, keep_statistics):
-        """Returns the outputs of a training pass with gates other than the layers' own.
-
-        Batch norm normalises with the statistics of the batch.
-
-        Args:
-            gates: `(num_policy_layers,)` float32, in the order of `policy_layers`.
-            keep_statistics: Whether batch norm learns the statistics of this batch.
-        """
-        own = [layer.gate for layer in self.policy_layers.values()]
-        mapping = list(zip(own, ops.unstack(gates, len(own)), strict=True))
-        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-            outputs = self.model(inputs, training=True)
-        left = own if keep_statistics else self.model.weights
-        left = {id(variable) for variable in left}
-        for variable in self.model.non_trainable_variables:
-            value = scope.get_current_value(variable)
-            if value is not None and id(variable) not in left:
-                variable.assign(value)
-        for loss in scope.losses:
-            self.add_loss(loss)
-        return outputs
 
     def task_variables(self) -> dict[str, keras.Variable]:
         """Returns every variable that is the task's own, by layer path and name.

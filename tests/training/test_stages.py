@@ -86,9 +86,7 @@ def test_supernet_of_sampled_gates_works_with_few_layers_changed(base, arrays):
         assert {f"{layer}/kernel_delta" for layer in ALL} <= moved
         assert "norm/moving_mean" in moved
         losses[sample_gates] = [
-            float(
-                LOSS(arrays[1], supernet.call_with_gates(arrays[0], gates, keep_statistics=False))
-            )
+            float(LOSS(arrays[1], supernet(arrays[0], gates=gates)))
             for gates in np.eye(3, dtype="float32")
         ]
     assert np.mean(losses[True]) < 0.95 * np.mean(losses[False])
@@ -104,16 +102,22 @@ def test_validation_of_the_supernet_samples_gates_and_changes_nothing(base, arra
     assert all(float(layer.gate) == 1.0 for layer in supernet.policy_layers.values())
 
 
-def test_activity_regularizers_count_in_the_supernet(arrays):
+def test_activity_regularizers_count_in_the_supernet_and_the_search(arrays):
     regularized = keras.layers.Conv2D(4, 3, activity_regularizer="l1", name="conv")
     head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, name="head")]
     base = keras.Sequential([keras.Input((10, 8, 1)), regularized, *head])
     supernet = swr.SuperNet(base)
     supernet.compile(keras.optimizers.SGD(0.0), LOSS)
-    total = supernet.fit(*arrays, batch_size=96, verbose=0).history["loss"][0]
+    logs = supernet.fit(*arrays, batch_size=96, validation_data=arrays, verbose=0).history
     added = 0.01 * np.sum(np.abs(base.get_layer("conv")(arrays[0]))) / 96
     assert added > 0.5
-    assert total == pytest.approx(float(LOSS(arrays[1], supernet(arrays[0]))) + added, rel=1e-3)
+    expected = float(LOSS(arrays[1], supernet(arrays[0]))) + added
+    assert logs["loss"][0] == pytest.approx(expected, rel=1e-3)
+    assert supernet.evaluate(*arrays, batch_size=96, verbose=0) == pytest.approx(expected, rel=1e-3)
+    search = swr.PolicySearch(supernet)
+    search.compile(keras.optimizers.SGD(0.0), LOSS)
+    logs = search.fit(*arrays, batch_size=96, validation_data=arrays, epochs=2, verbose=0).history
+    assert logs["task_loss"] == pytest.approx([expected, expected], rel=1e-3)
 
 
 def test_loss_shown_is_the_loss(base, arrays):
