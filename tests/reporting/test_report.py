@@ -1,5 +1,3 @@
-"""Tests of the report page, `policy_curve` and the intervals."""
-
 import copy
 import html.parser
 import json
@@ -18,7 +16,6 @@ from swr_keras.data import LogMel
 from swr_keras.export import LiteModel, c_array, convert_int8, write_bundle
 from swr_keras.policy.policy import Policy
 from swr_keras.reporting import policy_curve, render_report
-from swr_keras.reporting.intervals import difference_interval, wilson_interval
 
 LABELS = ["_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off", "go"]
 COSTS = (0.05, 0.1, 0.3)
@@ -490,50 +487,3 @@ def test_cpp_snippet_compiles(run, tmp_path):
         (tmp_path / name).write_text(text)
     strict = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I."]
     subprocess.run(["g++", *strict, "main.cc"], cwd=tmp_path, check=True)
-
-
-def test_policy_curve(base):
-    search = swr.PolicySearch(swr.SuperNet(base))
-    curve = policy_curve(search)
-    assert json.loads(json.dumps(curve)) == curve
-    assert curve["layers"] == ["conv", "depthwise", "pointwise"]
-    assert curve["kinds"] == ["convolution", "depthwise", "pointwise"]
-    assert curve["num_parameters"] == [54, 60, 56]
-    assert (curve["costs"][0], curve["costs"][-1]) == (0.0, 1.0)
-    sizes = np.array(curve["num_parameters"])
-    probabilities = np.array(curve["probabilities"])
-    assert probabilities.shape == (len(curve["costs"]), 3)
-    np.testing.assert_allclose(curve["expected"], probabilities @ sizes / 170)
-    np.testing.assert_allclose(curve["threshold"], (probabilities > 0.5) @ sizes / 170)
-    assert np.all(np.array(curve["budget"]) <= np.array(curve["costs"]) + 1e-9)
-    assert curve["budget"][-1] == 1.0
-    assert policy_curve(search, [0.25])["costs"] == [0.25]
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        policy_curve(search, [1.5])
-
-
-def test_kinds_of_layers():
-    inputs = keras.Input((8, 8, 2))
-    x = layers.SeparableConv2D(4, 3, name="separable")(inputs)
-    x = layers.Dense(4, name="dense")(layers.Flatten()(x))
-    base = keras.Model(inputs, layers.Dense(2, name="head")(x))
-    curve = policy_curve(swr.PolicySearch(swr.SuperNet(base)), [0.5])
-    assert curve["kinds"] == ["separable", "dense"]
-
-
-def test_wilson_interval():
-    assert wilson_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson_interval(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson_interval(1.0, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
-    for share, count in ((1.2, 10), (0.5, 0)):
-        with pytest.raises(ValueError, match="share in"):
-            wilson_interval(share, count)
-
-
-def test_difference_interval_covers_the_truth_95_times_in_100():
-    rng = np.random.default_rng(0)
-    pairs = rng.binomial(200, (0.92, 0.85), (2000, 2)) / 200
-    covered = [low <= 0.07 <= high for low, high in (difference_interval(*p, 200) for p in pairs)]
-    assert 0.935 < np.mean(covered) < 0.97
-    low, high = difference_interval(0.9, 0.8, 100)
-    assert difference_interval(0.8, 0.9, 100) == pytest.approx((-high, -low))
