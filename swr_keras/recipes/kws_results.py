@@ -12,6 +12,7 @@ import tensorflow as tf
 import swr_keras
 from swr_keras.export import LiteModel
 from swr_keras.policy.policy import Policy
+from swr_keras.reporting.results import BOTH_RIGHT, CLASSIFIER
 from swr_keras.training.task_model import TaskModel
 
 BASE_STAGE = "base"
@@ -27,7 +28,8 @@ class Results:
             the results are written.
 
     Attributes:
-        rows: One dict a model, of its method, costs and accuracies.
+        rows: One dict a model, of its method, costs and accuracies; `both_right` is the share of
+            test clips that the model and classifier-only, added before it, got right.
         confusions: Test clips by true class and class found, of int8 models.
         policy_curve: See `reporting.policy_curve`.
         tracking_error: See `PolicySearch.grid_error`.
@@ -43,6 +45,7 @@ class Results:
         self.policy_curve: dict[str, Any] | None = None
         self.tracking_error: float | None = None
         self.bundles: list[dict[str, Any]] = []
+        self._classifier_hits: np.ndarray | None = None
 
     def add(
         self,
@@ -66,9 +69,15 @@ class Results:
         classes = np.array([names.index(n) if n in names else -1 for n in self.task.labels])
         row: dict[str, Any] = {"method": method}
         found = {split: classes_found(model, dataset) for split, dataset in evaluation.items()}
-        for split, outputs in found.items():
-            hits = outputs == classes[self.task.splits[split].labels]
-            row[f"{split}_accuracy"] = float(np.mean(hits))
+        hits = {
+            split: outputs == classes[self.task.splits[split].labels]
+            for split, outputs in found.items()
+        }
+        row |= {f"{split}_accuracy": float(np.mean(right)) for split, right in hits.items()}
+        if method == CLASSIFIER:
+            self._classifier_hits = hits["testing"]
+        elif self._classifier_hits is not None:
+            row[BOTH_RIGHT] = float(np.mean(hits["testing"] & self._classifier_hits))
         if isinstance(model, LiteModel):
             counts = np.zeros((len(names), len(names)), int)
             np.add.at(counts, (self.task.splits["testing"].labels, found["testing"]), 1)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from swr_keras.reporting.results import INT8, SWR
+from swr_keras.reporting.results import BOTH_RIGHT, CLASSIFIER, INT8, SWR
 
 _SPLITS = ("training", "validation", "testing")
 _ACCURACIES = ("validation_accuracy", "testing_accuracy")
@@ -23,8 +23,9 @@ def check_run(run: dict[str, Any]) -> None:
         for split, count in task["clips"].items():
             if not isinstance(count, int) or count < 1:
                 raise ValueError(f"{where} needs clips of every split. Received: {split}={count}.")
+        compared = any(row.get("method") == CLASSIFIER for row in task["results"])
         for number, row in enumerate(task["results"]):
-            _check_result(row, f"{where}['results'][{number}]")
+            _check_result(row, f"{where}['results'][{number}]", compared)
         _check_confusions(task, where)
         _check_policies(task, where)
 
@@ -35,10 +36,12 @@ def _require(value, keys, where):
         raise ValueError(f"{where} of a report lacks {missing}. Received: {str(value)[:200]}.")
 
 
-def _check_result(row, where):
+def _check_result(row, where, compared):
     _require(row, ("method", *_ACCURACIES), where)
     if row["method"] in (SWR, INT8):
         _require(row, _POLICY, where)
+    if row["method"] == SWR and compared:
+        _require(row, [BOTH_RIGHT], where)
     for key in _ACCURACIES:
         if not 0 <= row[key] <= 1:
             raise ValueError(f"{where} needs accuracies in [0, 1]. Received: {key}={row[key]}.")

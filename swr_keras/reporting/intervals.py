@@ -26,22 +26,39 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
-def difference_interval(first: float, second: float, count: int) -> tuple[float, float]:
+def difference_interval(
+    first: float, second: float, both: float, count: int
+) -> tuple[float, float]:
     """Returns the 95 % interval of the difference `first - second` of two shares.
 
-    It takes the two as independent. Two models on the same examples mostly err together, so the
-    interval is rather too wide than too narrow.
-
     Args:
-        first, second: Shares of successes, in [0, 1].
-        count: Number of examples of each, at least 1.
+        first, second: Shares of successes on the same examples, in [0, 1].
+        both: Share of the examples on which both succeeded.
+        count: Number of examples, at least 1.
 
-    Source: method 10 of Newcombe, "Interval estimation for the difference between independent
-    proportions" (1998).
+    Source: method 10 of Newcombe, "Improved confidence intervals for the difference between
+    binomial proportions based on paired data" (1998).
     """
+    rounding = 1e-9
+    if not max(0.0, first + second - 1) - rounding <= both <= min(first, second) + rounding:
+        raise ValueError(
+            "The share of examples on which both succeeded must fit the shares of each. Received: "
+            f"first={first}, second={second}, both={both}."
+        )
     (low1, high1), (low2, high2) = wilson_interval(first, count), wilson_interval(second, count)
+    correlation = _correlation(first, second, both, count)
+    below, above = first - low1, high2 - second
+    lower = below**2 - 2 * correlation * below * above + above**2
+    below, above = second - low2, high1 - first
+    upper = below**2 - 2 * correlation * below * above + above**2
     difference = first - second
-    return (
-        difference - math.hypot(first - low1, high2 - second),
-        difference + math.hypot(high1 - first, second - low2),
-    )
+    return difference - math.sqrt(max(lower, 0.0)), difference + math.sqrt(max(upper, 0.0))
+
+
+def _correlation(first, second, both, count):
+    """Phi of two binary outcomes, its covariance lowered by half a count where it is positive."""
+    scale = math.sqrt(first * (1 - first) * second * (1 - second))
+    covariance = both - first * second
+    if covariance > 0:
+        covariance = max(covariance - 1 / (2 * count), 0.0)
+    return covariance / scale if scale else 0.0

@@ -30,8 +30,9 @@ def render_report(run: dict[str, Any]) -> str:
                   `testing_accuracy` in [0, 1], and optionally `target_cost`, `achieved_cost`,
                   `changed_layers` (paths) and `owned_bytes` (float32). The methods "SWR",
                   "SWR int8" and "classifier-only" are compared; those of SWR need all of these
-                  but the bytes. Rows of the same method and target cost are repetitions (other
-                  seeds, other random policies), and are averaged.
+                  but the bytes, and `both_right` beside a "classifier-only": the share of test
+                  clips that both got right. Rows of the same method and target cost are
+                  repetitions (other seeds, other random policies), and are averaged.
                 - `histories` (optional): `keras.callbacks.History.history` by title of the stage.
                 - `policy_curve` (optional): what `policy_curve` returned.
                 - `policy_tracking_error` (optional): `PolicySearch.grid_error()`.

@@ -8,6 +8,7 @@ from swr_keras.reporting.intervals import difference_interval, wilson_interval
 from swr_keras.reporting.markup import Markup, element, join, table
 
 SWR, INT8, CLASSIFIER = "SWR", "SWR int8", "classifier-only"
+BOTH_RIGHT = "both_right"
 _FEW_SEEDS = 3
 
 Rows = list[dict[str, Any]]
@@ -75,7 +76,7 @@ def _finding(cost, rows, int8_rows, classifier, clips):
 
 def _comparison(rows, classifier, clips):
     first, second = _mean(rows, "testing_accuracy"), _mean(classifier, "testing_accuracy")
-    low, high = difference_interval(first, second, clips)
+    low, high = difference_interval(first, second, _mean(rows, BOTH_RIGHT), clips)
     interval = f"(95 % interval {_points(low)} to {_points(high)})"
     amount = f"{abs(100 * (first - second)):.1f} points"
     other = f"training the classifier only, which got {percent(second)}"

@@ -144,6 +144,7 @@ def row(method, accuracy, cost, curve, owned_bytes=None):
         "changed_layers": list(policy.selected_layers),
         "validation_accuracy": accuracy + 0.003,
         "testing_accuracy": accuracy,
+        "both_right": 0.852 * accuracy,
         "owned_bytes": owned_bytes,
     }
 
@@ -239,6 +240,7 @@ def result(method, accuracy, cost, **more):
         "target_cost": cost,
         "achieved_cost": cost,
         "changed_layers": ["conv"] if cost else [],
+        "both_right": 0.8 * accuracy,
         **more,
     }
 
@@ -347,9 +349,17 @@ def test_few_clips_widen_the_interval():
     assert "It beat" in words(minimal_run(*results))
 
 
+def test_models_that_err_on_the_same_clips_are_told_apart_by_fewer():
+    classifier = result("classifier-only", 0.80, 0.0)
+    few = {**CLIPS, "testing": 200}
+    apart, together = result("SWR", 0.86, 0.1), result("SWR", 0.86, 0.1, both_right=0.79)
+    assert "can't tell" in words(minimal_run(classifier, apart, clips=few))
+    assert "It beat" in words(minimal_run(classifier, together, clips=few))
+
+
 def test_seeds_are_averaged():
     results = [
-        result(method, accuracy + 0.01 * seed, cost)
+        result(method, accuracy + 0.01 * seed, cost, both_right=0.75)
         for method, accuracy, cost in (("classifier-only", 0.8, 0.0), ("SWR", 0.9, 0.1))
         for seed in range(3)
     ]
@@ -403,6 +413,13 @@ def test_bad_runs_are_refused(run):
         (minimal_run({**good, "testing_accuracy": 93.0}), "testing_accuracy=93.0"),
         (minimal_run({k: v for k, v in good.items() if k != "target_cost"}), "target_cost"),
         (minimal_run(clips={**CLIPS, "testing": 0}), "testing=0"),
+        (
+            minimal_run(
+                result("classifier-only", 0.8, 0.0),
+                {k: v for k, v in good.items() if k != "both_right"},
+            ),
+            "both_right",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             render_report(bad)
