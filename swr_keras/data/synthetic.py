@@ -63,10 +63,10 @@ def synthetic_corpus(
     """Returns the folders of the two tasks, which the first call builds.
 
     Each is in the layout of Speech Commands: every speaker says the ten keywords and one unknown
-    word, once. A seventh of the speakers validates, a seventh tests; they share neither a person
+    word, once. A tenth of the speakers validates, a third tests; they share neither a person
     nor a variant of the synthesiser with training. The persons are the same in both languages.
-    The default is 2,200 training clips, 440 for validation and 440 for testing a language: 200 MB,
-    built within a minute. One machine builds the same bytes every time; another may not.
+    The default is 1,749 training clips, 308 for validation and 1,023 for testing a language: 200
+    MB, built within a minute. One machine builds the same bytes every time; another may not.
 
     The folder is complete or absent: an interrupted build leaves none, and of several processes
     that build it at once, one wins and the others use its folder.

@@ -36,7 +36,8 @@ ACCENTS = (
 )
 
 MIN_SPEAKERS = 12
-_HELD_OUT_SHARE = 7
+# Of how many speakers one is held out for it.
+_HELD_OUT = {"validation": 10, "testing": 3}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Speaker:
 
 
 def draw_speakers(speakers: int, seed: int) -> tuple[Speaker, ...]:
-    """Draws persons: a seventh each for validation and testing, the others for training.
+    """Draws persons: a tenth for validation, a third for testing, the others for training.
 
     Raises:
         ValueError: fewer speakers than 12, or a negative seed.
@@ -84,8 +85,8 @@ def draw_speakers(speakers: int, seed: int) -> tuple[Speaker, ...]:
         raise ValueError(f"speakers must be at least {MIN_SPEAKERS}. Received: {speakers}.")
     if seed < 0:
         raise ValueError(f"seed must not be negative. Received: seed={seed}.")
-    held_out = speakers // _HELD_OUT_SHARE
-    sizes = {"training": speakers - 2 * held_out, "validation": held_out, "testing": held_out}
+    held_out = {split: speakers // share for split, share in _HELD_OUT.items()}
+    sizes = {"training": speakers - sum(held_out.values()), **held_out}
     drawn: list[Speaker] = []
     for split, size in sizes.items():
         random = np.random.default_rng([0, seed, len(drawn)])

@@ -24,6 +24,8 @@ from swr_keras.recipes.kws_settings import Settings
 
 _FEATURES = ["log_mel", "mfcc", "micro_frontend"]
 _BACKBONES = [*(f"bcresnet{tau:g}" for tau in TAUS), "res15", "res15-narrow"]
+# The base hears synthetic speech in little noise; a task learns to spot it in much noise.
+_SYNTHETIC_SNR_DB = {"train_snr_db": (0.0, 20.0), "test_snr_db": (0.0, 10.0)}
 
 flags.DEFINE_list(
     "data_dir",
@@ -108,11 +110,16 @@ flags.DEFINE_list(
     "train_snr_db",
     None,
     "Lowest and highest SNR in the tasks' training in dB. Default: the paper's noise, of random "
-    "gain.",
+    "gain; for synthetic speech 0,20.",
 )
-flags.DEFINE_list("base_snr_db", None, "Likewise in the training of the base.")
 flags.DEFINE_list(
-    "test_snr_db", None, "Lowest and highest SNR at validation and test in dB. Default: no noise."
+    "base_snr_db", None, "Likewise in the training of the base. Default: the paper's noise."
+)
+flags.DEFINE_list(
+    "test_snr_db",
+    None,
+    "Lowest and highest SNR at validation and test in dB. Default: no noise; for synthetic speech "
+    "0,10.",
 )
 flags.DEFINE_bool("baselines", True, "Whether to train classifier-only and fine-tuning all, too.")
 flags.DEFINE_integer(
@@ -176,6 +183,8 @@ def settings_from_flags() -> Settings:
     values: dict[str, Any] = {flag.name: flag.value for flag in defined}
     for name in ("target_cost", "base_snr_db", "train_snr_db", "test_snr_db"):
         values[name] = _numbers(values[name])
+    if values["data_dir"] is None:
+        values |= {name: values[name] or snr for name, snr in _SYNTHETIC_SNR_DB.items()}
     return Settings(**values)
 
 

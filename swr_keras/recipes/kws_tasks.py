@@ -15,7 +15,7 @@ from swr_keras.data.keyword_corpus import SILENCE, is_keyword
 from swr_keras.recipes.kws_settings import Settings
 
 _EVALUATION_BATCH = 128
-_SPEAKERS = 140
+_SPEAKERS = 180
 
 
 @dataclasses.dataclass(frozen=True)

@@ -129,6 +129,13 @@ def test_flagfile_gives_the_same_settings(tmp_path):
     assert found.test_snr_db == (0.0, 10.0)
 
 
+def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
+    assert settings().test_snr_db == (0.0, 10.0)
+    assert settings().train_snr_db == (0.0, 20.0)
+    assert settings("--test_snr_db=5,5").test_snr_db == (5.0, 5.0)
+    assert settings("--data_dir=a").test_snr_db is None
+
+
 def command(folders, output):
     return [
         *(sys.executable, "-m", "swr_keras.recipes.kws"),
