@@ -89,7 +89,12 @@ flags.DEFINE_enum(
     "bn_mode", "statistics", TaskNormalization.MODES, "What of batch norm belongs to a task."
 )
 flags.DEFINE_integer("base_epochs", 10, "Epochs of the base.", lower_bound=1)
-flags.DEFINE_integer("supernet_epochs", 10, "Epochs of each task's super-net.", lower_bound=1)
+flags.DEFINE_integer(
+    "supernet_epochs",
+    None,
+    "Epochs of each task's super-net. Default: 10, or as many as make 200 steps.",
+    lower_bound=1,
+)
 flags.DEFINE_bool(
     "sample_gates",
     True,
@@ -98,10 +103,20 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "search_steps", 400, "Steps of each task's policy search, of 16 clips.", lower_bound=10
 )
-flags.DEFINE_integer("task_epochs", 12, "Epochs of each task model.", lower_bound=1)
+flags.DEFINE_integer(
+    "task_epochs",
+    None,
+    "Epochs of each task model. Default: 12, or as many as make 200 steps.",
+    lower_bound=1,
+)
 flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
 flags.DEFINE_float("base_learning_rate", 5e-3, "Adam's first rate for the base.", lower_bound=0)
-flags.DEFINE_float("learning_rate", 1e-2, "Adam's first rate for task models.", lower_bound=0)
+flags.DEFINE_float(
+    "learning_rate",
+    None,
+    "Adam's first rate for super-nets and task models. Default: 0.01; for a published base 0.001.",
+    lower_bound=0,
+)
 flags.DEFINE_float(
     "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
 )
@@ -183,6 +198,8 @@ def settings_from_flags() -> Settings:
     values: dict[str, Any] = {flag.name: flag.value for flag in defined}
     for name in ("target_cost", "base_snr_db", "train_snr_db", "test_snr_db"):
         values[name] = _numbers(values[name])
+    if values["learning_rate"] is None:
+        values["learning_rate"] = 1e-3 if values["pretrained"] else 1e-2
     if values["data_dir"] is None:
         values |= {name: values[name] or snr for name, snr in _SYNTHETIC_SNR_DB.items()}
     return Settings(**values)

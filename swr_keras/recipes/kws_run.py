@@ -112,14 +112,19 @@ class _Recipe:
         settings = self.settings
         clips = {task.name: len(task.splits["training"].labels) for task in self.tasks}
         stages = {} if self.given else {BASE_STAGE: sum(clips.values()) * settings.base_epochs}
-        for name, size in clips.items():
-            stages[f"{name}: super-net"] = size * settings.supernet_epochs
+        for task in self.tasks:
+            name, size = task.name, clips[task.name]
+            stages[f"{name}: super-net"] = size * self._epochs("supernet_epochs", task)
             stages[f"{name}: policy search"] = settings.search_steps * SEARCH_BATCH_SIZE
             models = ["classifier-only", "fine-tuning all"] if settings.baselines else []
             for cost in settings.target_cost:
                 models += [f"{name} at c = {cost:g}" for name in ("SWR", *self._controls())]
-            stages |= {f"{name}: {model}": size * settings.task_epochs for model in models}
+            work = size * self._epochs("task_epochs", task)
+            stages |= {f"{name}: {model}": work for model in models}
         return stages
+
+    def _epochs(self, name, task):
+        return self.settings.epochs(name, self.pipeline.steps_per_epoch(task))
 
     def run(self):
         base, labels = self._base()
@@ -246,7 +251,7 @@ class _Recipe:
             task,
             self.pipeline,
             validation_data=validation,
-            epochs=settings.supernet_epochs,
+            epochs=self._epochs("supernet_epochs", task),
             learning_rate=settings.learning_rate,
         )
         search = PolicySearch(supernet, seed=settings.seed)
@@ -276,7 +281,7 @@ class _Recipe:
             task,
             self.pipeline,
             validation_data=evaluation["validation"],
-            epochs=settings.task_epochs,
+            epochs=self._epochs("task_epochs", task),
             learning_rate=settings.learning_rate,
         )
         return model

@@ -6,6 +6,9 @@ import keras
 
 from swr_keras import backbones, data
 
+_EPOCHS = {"supernet_epochs": 10, "task_epochs": 12}
+_MIN_STEPS = 200
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -31,10 +34,10 @@ class Settings:
     reading: str
     bn_mode: str
     base_epochs: int
-    supernet_epochs: int
+    supernet_epochs: int | None
     sample_gates: bool
     search_steps: int
-    task_epochs: int
+    task_epochs: int | None
     batch_size: int
     base_learning_rate: float
     learning_rate: float
@@ -61,6 +64,10 @@ class Settings:
         if self.pretrained or not self.backbone.startswith("bcresnet"):
             return None
         return data.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+
+    def epochs(self, name: str, steps_per_epoch: int) -> int:
+        """Returns the flag `supernet_epochs` or `task_epochs`, or else enough for few clips."""
+        return getattr(self, name) or max(_EPOCHS[name], -(-_MIN_STEPS // steps_per_epoch))
 
     def build_backbone(self, num_classes: int, input_shape: tuple[int, ...]) -> keras.Model:
         """Builds the base with fresh weights."""

@@ -136,6 +136,20 @@ def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
     assert settings("--data_dir=a").test_snr_db is None
 
 
+def test_a_published_base_learns_slowly():
+    assert settings("--data_dir=a", "--pretrained=speech_embedding").learning_rate == 1e-3
+    assert settings("--data_dir=a").learning_rate == 1e-2
+    chosen = settings("--pretrained=speech_embedding", "--learning_rate=0.1")
+    assert chosen.learning_rate == 0.1
+
+
+def test_few_clips_are_trained_on_more_often():
+    found = settings("--data_dir=a")
+    assert found.epochs("task_epochs", steps_per_epoch=100) == 12
+    assert found.epochs("task_epochs", steps_per_epoch=3) == 67
+    assert settings("--task_epochs=2").epochs("task_epochs", steps_per_epoch=3) == 2
+
+
 def command(folders, output):
     return [
         *(sys.executable, "-m", "swr_keras.recipes.kws"),
