@@ -118,6 +118,9 @@ flags.DEFINE_float(
     lower_bound=0,
 )
 flags.DEFINE_float(
+    "classifier_learning_rate", 1e-2, "Adam's first rate for classifier-only.", lower_bound=0
+)
+flags.DEFINE_float(
     "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
 )
 flags.DEFINE_float("cost_weight", 3.0, "Factor of the cost loss in the policy search.")

@@ -200,11 +200,15 @@ class _Recipe:
         results.tracking_error = search.grid_error()
         everything = search.policy(1.0)
         if settings.baselines:
-            for title, policy, mode in (
-                ("classifier-only", search.policy(0.0), "frozen"),
-                ("fine-tuning all", everything, "affine"),
+            for title, policy, options in (
+                (
+                    "classifier-only",
+                    search.policy(0.0),
+                    {"batch_norm": "frozen", "learning_rate": settings.classifier_learning_rate},
+                ),
+                ("fine-tuning all", everything, {"batch_norm": "affine"}),
             ):
-                model = self._train(task, title, base, policy, evaluation, batch_norm=mode)
+                model = self._train(task, title, base, policy, evaluation, **options)
                 results.add(title, model, evaluation, policy=policy)
         for cost in settings.target_cost:
             policy = search.policy(cost, settings.reading)
@@ -266,7 +270,7 @@ class _Recipe:
         )
         return search
 
-    def _train(self, task, title, base, policy, evaluation, batch_norm=None):
+    def _train(self, task, title, base, policy, evaluation, *, batch_norm=None, learning_rate=None):
         settings = self.settings
         keras.utils.set_random_seed(settings.seed)
         model = TaskModel(
@@ -282,7 +286,7 @@ class _Recipe:
             self.pipeline,
             validation_data=evaluation["validation"],
             epochs=self._epochs("task_epochs", task),
-            learning_rate=settings.learning_rate,
+            learning_rate=learning_rate or settings.learning_rate,
         )
         return model
 

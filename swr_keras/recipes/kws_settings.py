@@ -41,6 +41,7 @@ class Settings:
     batch_size: int
     base_learning_rate: float
     learning_rate: float
+    classifier_learning_rate: float
     search_learning_rate: float
     cost_weight: float
     base_snr_db: tuple[float, float] | None
