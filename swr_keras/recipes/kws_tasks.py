@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -230,7 +231,7 @@ def calibration_clips(task: KeywordTask, clips: int) -> data.Split:
 
 def _synthetic_folders() -> Sequence[Path]:
     print("Making synthetic speech, once", flush=True)
-    bar = keras.utils.Progbar(100, unit_name="percent")
+    bar = keras.utils.Progbar(100, unit_name="percent", verbose=1 if sys.stdout.isatty() else 2)
     corpus = data.synthetic_corpus(
         speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
     )
