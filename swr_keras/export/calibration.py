@@ -6,11 +6,9 @@ from keras import ops, tree
 
 from swr_keras.export.trace import trace
 
-_KEPT_SHARE = 0.9
 
-
-def leave_out_extremes(model: keras.Model, examples: np.ndarray) -> np.ndarray:
-    """Leaves out the tenth of the examples that drives activations farthest.
+def extremeness(model: keras.Model, examples: np.ndarray) -> np.ndarray:
+    """Scores how far each example drives the activations of a model.
 
     The range of an int8 activation is that of its largest value over all calibration examples. A
     single odd one (digital silence, whose log-mel is the logarithm of the floor) can widen ranges
@@ -22,12 +20,11 @@ def leave_out_extremes(model: keras.Model, examples: np.ndarray) -> np.ndarray:
         examples: float32 `(n, *input_shape[1:])`.
 
     Returns:
-        The examples whose score is within the lower nine tenths, in their order.
+        float32 `(n,)`, around 1 for ordinary examples.
     """
     magnitudes = _magnitude_probe(model).predict(examples, batch_size=1, verbose=0)
     typical = np.median(magnitudes, axis=0)
-    scores = np.max(magnitudes / np.where(typical > 0, typical, 1.0), axis=1)
-    return examples[scores <= np.quantile(scores, _KEPT_SHARE)]
+    return np.max(magnitudes / np.where(typical > 0, typical, 1.0), axis=1)
 
 
 def _magnitude_probe(model):
