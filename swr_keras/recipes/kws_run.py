@@ -142,8 +142,11 @@ class _Recipe:
     def _report(self, base, measured):
         """Returns what the report page shows, see `render_report`."""
         costs = summary(base, input_shape=self.input_shape)
+        title, snr_db = "Keyword spotting", self.settings.test_snr_db
+        if snr_db:
+            title += f" in noise, at an SNR of {snr_db[0]:g} to {snr_db[1]:g} dB"
         return {
-            "title": "Keyword spotting",
+            "title": title,
             "base": {
                 "name": base.name,
                 "parameters": costs.parameters,

@@ -214,7 +214,9 @@ def test_command_from_recordings_to_verified_files(finished):
         assert manifest["labels"] == labels
         assert len(manifest["calibration"]) == min(20, metrics["clips"]["training"])
         assert manifest["accuracy"]["int8"] == metrics["results"][2]["testing_accuracy"]
-        assert task in (output / "report.html").read_text()
+        report = (output / "report.html").read_text()
+        assert task in report
+        assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
     assert not [path for path in output.rglob(".*")]
 
 
