@@ -44,9 +44,11 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
         clips, averages = members[0]["clips"], [_averages(run) for run in members]
+        settings = members[0]["settings"]
+        base = settings.get("pretrained") or settings["backbone"]
         seeds = "1 seed" if len(members) == 1 else f"{len(members)} seeds"
         sections.append(
-            f"**{task}** ({members[0]['settings']['backbone']}, {seeds}; accuracy on "
+            f"**{task}** ({base}, {seeds}; accuracy on "
             f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
             + "\n".join(_table(averages))
         )

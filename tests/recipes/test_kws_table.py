@@ -38,7 +38,10 @@ def rows(table):
 
 def test_one_run_has_means_without_intervals():
     table = kws_table.comparison([run(0, 0.8)])
-    assert "1 seed; accuracy on 100 validation and 200 test clips" in table
+    assert "(bcresnet1, 1 seed; accuracy on 100 validation and 200 test clips)" in table
+    assert "(speech_embedding, 1" in kws_table.comparison(
+        [run(0, 0.8, pretrained="speech_embedding")]
+    )
     found = rows(table)
     assert found["SWR"]["test"] == "80.0"
     assert found["SWR"]["share of the gap"] == "0.75"
