@@ -75,13 +75,16 @@ def _convert_nearest(model, examples):
     scores = extremeness(model, examples)
     compared = _some(examples, _MAX_COMPARED)
     expected = model.predict(compared, batch_size=1, verbose=0)
-    found = {}
-    for share in _KEPT_SHARES:
-        data = _convert(model, examples[scores <= np.quantile(scores, share)])
-        errors = np.square(LiteModel(data).predict(compared) - expected)
+    candidates = [
+        _convert(model, examples[scores <= np.quantile(scores, share)]) for share in _KEPT_SHARES
+    ]
+
+    def error(data):
+        squares = np.square(LiteModel(data).predict(compared) - expected)
         # The median over examples, since the odd ones are clipped on purpose.
-        found[data] = np.median(errors.reshape(len(errors), -1).mean(axis=1))
-    return min(found, key=found.__getitem__)
+        return np.median(squares.reshape(len(squares), -1).mean(axis=1))
+
+    return min(candidates, key=error)
 
 
 def _some(examples, most):

@@ -289,7 +289,7 @@ class _Recipe:
             self.pipeline,
             validation_data=evaluation["validation"],
             epochs=self._epochs("task_epochs", task),
-            learning_rate=learning_rate or settings.learning_rate,
+            learning_rate=settings.learning_rate if learning_rate is None else learning_rate,
         )
         return model
 

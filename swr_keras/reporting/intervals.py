@@ -47,12 +47,16 @@ def difference_interval(
         )
     (low1, high1), (low2, high2) = wilson_interval(first, count), wilson_interval(second, count)
     correlation = _correlation(first, second, both, count)
-    below, above = first - low1, high2 - second
-    lower = below**2 - 2 * correlation * below * above + above**2
-    below, above = second - low2, high1 - first
-    upper = below**2 - 2 * correlation * below * above + above**2
     difference = first - second
-    return difference - math.sqrt(max(lower, 0.0)), difference + math.sqrt(max(upper, 0.0))
+    return (
+        difference - _combined(first - low1, high2 - second, correlation),
+        difference + _combined(high1 - first, second - low2, correlation),
+    )
+
+
+def _combined(first, second, correlation):
+    """Half-width for a difference of two correlated shares with half-widths of their own."""
+    return math.sqrt(max(first**2 - 2 * correlation * first * second + second**2, 0.0))
 
 
 def _correlation(first, second, both, count):
