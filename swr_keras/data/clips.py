@@ -34,6 +34,15 @@ class Split:
     recorded: np.ndarray | None = None
     unreadable: tuple[str, ...] = ()
 
+    def take(self, rows: np.ndarray) -> "Split":
+        """Returns the clips of these rows, in their order."""
+        return Split(
+            self.audio[rows],
+            self.labels[rows],
+            tuple(self.names[row] for row in rows),
+            recorded=None if self.recorded is None else self.recorded[rows],
+        )
+
 
 def to_int16(audio: np.ndarray) -> np.ndarray:
     """Converts float32 audio in [-1, 1] to int16; exact for samples that came from int16."""

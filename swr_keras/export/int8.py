@@ -76,7 +76,8 @@ def _convert_nearest(model, examples):
     compared = _some(examples, _MAX_COMPARED)
     expected = model.predict(compared, batch_size=1, verbose=0)
     candidates = [
-        _convert(model, examples[scores <= np.quantile(scores, share)]) for share in _KEPT_SHARES
+        _convert(model, examples[scores <= limit])
+        for limit in np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
     ]
 
     def error(data):

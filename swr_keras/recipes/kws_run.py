@@ -198,7 +198,7 @@ class _Recipe:
         if base_labels is not None:
             own = [n if is_keyword(n) else n.removesuffix(task.name) for n in base_labels]
             results.add("base", base, evaluation, class_names=own)
-        search = self._search(task, base, evaluation["validation"])
+        search = self._search(task, base)
         results.policy_curve = policy_curve(search)
         results.tracking_error = search.grid_error()
         everything = search.policy(1.0)
@@ -242,7 +242,7 @@ class _Recipe:
             controls["last layers first"] = ("last layers first", _last_first)
         return controls
 
-    def _search(self, task, base, validation):
+    def _search(self, task, base):
         settings = self.settings
         keras.utils.set_random_seed(settings.seed)
         supernet = SuperNet(
@@ -257,7 +257,7 @@ class _Recipe:
             supernet,
             task,
             self.pipeline,
-            validation_data=validation,
+            validation_data=self.pipeline.mixed_validation(task),
             epochs=self._epochs("supernet_epochs", task),
             learning_rate=settings.learning_rate,
         )

@@ -201,6 +201,12 @@ class Pipeline:
         """Batches of a split at the test condition, with noise of a fixed seed."""
         return self._fixed(task, task.splits[split])
 
+    def mixed_validation(self, task: KeywordTask) -> tf.data.Dataset:
+        """As `evaluation`, in an order that mixes the classes, for what normalises by the batch."""
+        split = task.splits["validation"]
+        order = np.random.default_rng(0).permutation(len(split.labels))
+        return self._fixed(task, split.take(order))
+
     def calibration(self, task: KeywordTask, clips: int) -> np.ndarray:
         """Features of training clips evenly spread over the list, `(clips, frames, mel, 1)`."""
         batches = self._fixed(task, calibration_clips(task, clips))
@@ -221,12 +227,7 @@ def calibration_clips(task: KeywordTask, clips: int) -> data.Split:
     """Returns training clips evenly spread over the list."""
     split = task.splits["training"]
     rows = np.linspace(0, len(split.labels) - 1, min(clips, len(split.labels))).astype(int)
-    return data.Split(
-        split.audio[rows],
-        split.labels[rows],
-        tuple(split.names[row] for row in rows),
-        recorded=np.asarray(split.recorded)[rows],
-    )
+    return split.take(rows)
 
 
 def _synthetic_folders() -> Sequence[Path]:

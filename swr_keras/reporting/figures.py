@@ -62,8 +62,8 @@ def learning_curves(history: dict[str, Sequence[float | None]], title: str) -> M
     scores = {"accuracy": "training", "val_accuracy": "validation"}
     heading = "accuracy"
     if "accuracy" not in history:
-        scores = {"tracking_error": "|expected cost - target cost|"}
-        heading = "mean error of the cost"
+        scores = {"tracking_error": "training"}
+        heading = "mean of |expected cost - target cost|"
     with matplotlib.rc_context(_STYLE):
         figure = Figure((5.2, 2.1))
         left, right = figure.subplots(1, 2)
@@ -87,7 +87,7 @@ def _draw_epochs(axes, history, names, title):
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.margins(x=0.02)
-    if axes.lines:
+    if axes.lines and len(names) > 1:
         axes.legend(fontsize=7)
 
 

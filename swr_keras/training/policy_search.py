@@ -41,7 +41,7 @@ class PolicySearch(keras.Model):
     Metrics besides those of `compile`: `task_loss`, `cost_loss`, `expected_cost` (mean over the
     c's drawn) and `tracking_error`, the mean of |expected cost - c| over a grid of c from 0.05
     to 0.9 after the last step. `validation_data` is evaluated with costs and gates drawn as in
-    training.
+    training; let its batches mix the classes, too.
 
     Args:
         supernet: A trained `SuperNet`; it is not changed.

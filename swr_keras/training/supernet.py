@@ -14,8 +14,8 @@ class SuperNet(TransferModel):
     and trains the layers drawn, so that every subset of the layers has been trained to work
     without the others. A super-net that only ever trained with all gates open can't tell the
     subsets apart: close some and what is left is a network that was never trained. Validation
-    draws gates in the same way, and normalises with the statistics of the batch. A call outside of
-    training opens every gate.
+    draws gates in the same way, and normalises with the statistics of the batch, so let its batches
+    mix the classes as those of training do. A call outside of training opens every gate.
 
     Args:
         sample_gates: `False` trains with every gate open.

@@ -41,7 +41,7 @@ def transfer(
         train: Batches `(inputs, labels)` with integer labels `(batch,)`.
         target_cost: Share of the policy layers' parameters that the task may own, in [0, 1].
         num_classes: Classes of the task; as many as the base's by default.
-        validation_data: Like `train`; reported, never selected on.
+        validation_data: Like `train`, batches of mixed classes; reported, never selected on.
         epochs: Epochs of the super-net, and of the task model.
         learning_rate: Adam's rate for both; it falls to 0 by a cosine. Tiny networks with batch
             norm, such as BC-ResNet, learn best with 1e-2, which ruins larger ones.

@@ -4,9 +4,10 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
+from swr_keras.data import LogMel
 from swr_keras.recipes import kws
 from swr_keras.recipes.kws_results import Results
-from swr_keras.recipes.kws_tasks import combine, load_tasks
+from swr_keras.recipes.kws_tasks import Pipeline, combine, load_tasks
 
 
 def load(folders, *arguments):
@@ -68,6 +69,21 @@ def test_classes_the_model_lacks_count_as_wrong(folders):
     results.add("no class 'no'", model, {"testing": dataset}, class_names=names)
     share = np.mean(labels == task.labels.index("no"))
     assert [row["testing_accuracy"] for row in results.rows] == [1.0, 1.0 - share]
+
+
+def test_mixed_validation_has_the_same_clips_and_mixes_the_classes(folders):
+    task = load(folders, "--unknown_words=dog", "--nosilence")[0]
+    pipeline = Pipeline(LogMel(), 8, 0, None, train_snr_db=None, test_snr_db=None)
+    ordered, mixed = (
+        next(dataset.as_numpy_iterator())
+        for dataset in (pipeline.evaluation(task, "validation"), pipeline.mixed_validation(task))
+    )
+
+    def clips(features, labels):
+        return sorted((clip.tobytes(), label) for clip, label in zip(features, labels, strict=True))
+
+    assert clips(*ordered) == clips(*mixed)
+    assert np.count_nonzero(np.diff(mixed[1])) > np.count_nonzero(np.diff(ordered[1]))
 
 
 def test_a_test_folder_is_needed_for_each_task(folders):

@@ -7,7 +7,6 @@ from swr_keras.policy.policy import Policy
 
 LABELS = ["_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off", "go"]
 COSTS = (0.05, 0.1, 0.3)
-CLIPS = {"training": 8_000, "validation": 1_000, "testing": 1_200}
 
 
 def example_layers():
@@ -105,7 +104,7 @@ def example_task(name, seed, *, better=0.07):
     return {
         "task": name,
         "labels": LABELS,
-        "clips": CLIPS,
+        "clips": {"training": 8_000, "validation": 1_000, "testing": 1_200},
         "results": results,
         "histories": {
             "super-net": example_history(15, 0.2, rng),
