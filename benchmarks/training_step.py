@@ -63,8 +63,7 @@ def main(_):
     x = rng.normal(size=(_BATCH_SIZE.value, 101, 40, 1)).astype("float32")
     batch = (x, rng.integers(0, 12, _BATCH_SIZE.value))
     dataset = tf.data.Dataset.from_tensors(batch).repeat()
-    tau = int(_TAU.value) if _TAU.value.is_integer() else _TAU.value
-    ours = swr.backbones.bcresnet(tau)
+    ours = swr.backbones.bcresnet(_TAU.value)
     supernet = swr.SuperNet(ours, num_classes=12)
     variants = {
         "Keras' batch norm": with_keras_batch_norm(ours),
@@ -83,7 +82,7 @@ def main(_):
                 seconds = time.perf_counter() - start
                 rates[name].append(_STEPS.value * _BATCH_SIZE.value / seconds)
     first = np.median(rates["Keras' batch norm"])
-    print(f"BC-ResNet-{tau:g}, batches of {_BATCH_SIZE.value}: median of {_TURNS.value} turns")
+    print(f"{ours.name}, batches of {_BATCH_SIZE.value}: median of {_TURNS.value} turns")
     for name, values in rates.items():
         rate = np.median(values)
         print(f"{name:<22} {rate:>8.0f} examples/s  {rate / first:>5.2f}x")

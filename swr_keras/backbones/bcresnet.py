@@ -22,7 +22,7 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
         num_classes: Number of logits.
         input_shape: `(time, mel, 1)`: `(101, 40, 1)` for 1 s and `(225, 40, 1)` for 2.24 s at a
             hop of 10 ms. Time may be `None`.
-        name: Name of the model; `"bcresnet_<tau>"` by default.
+        name: Name of the model; `"bcresnet_<tau>"` by default, such as `"bcresnet_1_5"`.
 
     Returns:
         A Functional model from float32 `(batch, time, mel, 1)` to logits `(batch, num_classes)`,
@@ -64,7 +64,7 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
     x = layers.ReLU(name="neck_relu")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     outputs = layers.Dense(num_classes, name="head")(x)
-    return keras.Model(inputs, outputs, name=name or f"bcresnet_{tau}".replace(".", "_"))
+    return keras.Model(inputs, outputs, name=name or f"bcresnet_{tau:g}".replace(".", "_"))
 
 
 def _block(x, width, *, stride, dilation, name):

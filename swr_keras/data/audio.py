@@ -7,6 +7,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from swr_keras.data.messages import legible
+
 MIN_CLIP_SECONDS = 0.1
 _MAX_PEAK = 2.0
 
@@ -44,20 +46,21 @@ def read_audio(
     if reader not in _READERS:
         raise ValueError(f"reader must be one of {sorted(_READERS)}. Received: reader={reader!r}.")
     path = os.fspath(path)
+    name = legible(path)
     frames, rate_hz = _READERS[reader](path)
-    audio = _checked_mono(path, frames)
+    audio = _checked_mono(name, frames)
     if rate_hz != sample_rate_hz:
         if not resample:
             raise AudioError(
-                f"{path}: the sample rate is {rate_hz} Hz, expected {sample_rate_hz} Hz. "
+                f"{name}: the sample rate is {rate_hz} Hz, expected {sample_rate_hz} Hz. "
                 "Pass --resample (resample=True) to convert it while reading."
             )
         audio = soxr.resample(audio, rate_hz, sample_rate_hz, quality="HQ")
     seconds = len(audio) / sample_rate_hz
     if seconds < MIN_CLIP_SECONDS:
         raise AudioError(
-            f"{path}: the clip lasts {seconds:.3f} s, expected at least {MIN_CLIP_SECONDS} s. "
-            "Remove it or record it again."
+            f"{name}: the clip holds {len(audio)} samples ({seconds:.4g} s), expected at least "
+            f"{MIN_CLIP_SECONDS} s. Remove it or record it again."
         )
     return np.clip(audio, -1.0, 1.0)
 
@@ -80,42 +83,46 @@ def fit_length(audio: np.ndarray, samples: int) -> np.ndarray:
     return np.pad(audio, (0, samples - len(audio)))
 
 
-def _checked_mono(path: str, frames: np.ndarray) -> np.ndarray:
+def _checked_mono(name: str, frames: np.ndarray) -> np.ndarray:
     samples, channels = frames.shape
     if samples == 0:
-        raise AudioError(f"{path}: the file holds 0 samples. Remove it or record it again.")
+        raise AudioError(f"{name}: the file holds 0 samples. Remove it or record it again.")
     if channels != 1:
         raise AudioError(
-            f"{path}: the file has {channels} channels, expected 1. Convert it to mono first."
+            f"{name}: the file has {channels} channels, expected 1. Convert it to mono first."
         )
     audio = frames[:, 0]
     if not np.isfinite(audio).all():
         bad = np.count_nonzero(~np.isfinite(audio))
         raise AudioError(
-            f"{path}: {bad} of {samples} samples are NaN or infinite. "
+            f"{name}: {bad} of {samples} samples are NaN or infinite. "
             "Remove the file or export it again."
         )
     peak = np.abs(audio).max()
     if peak > _MAX_PEAK:
         raise AudioError(
-            f"{path}: float samples reach {peak:g}, expected the range [-1, 1]. "
+            f"{name}: float samples reach {peak:g}, expected the range [-1, 1]. "
             "Scale them or export the file as 16-bit PCM."
         )
     return audio
 
 
-def _not_audio(path: str, error: Exception) -> AudioError:
+def _not_audio(path: str, reason: object) -> AudioError:
     return AudioError(
-        f"{path}: can't be read as audio ({error}). Expected a WAV or FLAC file; remove it or "
-        "export it again."
+        f"{legible(path)}: can't be read as audio ({reason}). Expected a WAV or FLAC file; "
+        "remove it or export it again."
     )
 
 
 def _read_with_soundfile(path: str) -> tuple[np.ndarray, int]:
     try:
-        return soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise _not_audio(path, error) from error
+        # Given a path, soundfile refuses names that aren't UTF-8.
+        with open(path, "rb") as file:
+            return soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise _not_audio(path, error.error_string) from error
+    except OSError as error:
+        raise _not_audio(path, error.strerror) from error
 
 
 def _read_with_tensorflow_io(path: str) -> tuple[np.ndarray, int]:
@@ -133,7 +140,7 @@ def _read_with_tensorflow_io(path: str) -> tuple[np.ndarray, int]:
             'Use reader="soundfile", or install the extra `tensorflow-io` with one of those '
             "versions."
         ) from error
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, UnicodeEncodeError) as error:
         raise _not_audio(path, error) from error
     return _pcm_to_float(frames), int(stream.rate)
 

@@ -113,8 +113,9 @@ def add_noise_snr(
 ) -> tf.Tensor:
     """Adds a noise crop at a signal-to-noise ratio drawn from U(low, high) for each clip.
 
-    The ratio is that of the mean powers of the whole clip and the crop, before the sum is clipped.
-    Silence has no power: it gets a crop scaled by U(0, 1).
+    The ratio is that of the mean powers of the whole clip, its padding included, and the crop,
+    before the sum is clipped: speech that fills half of its clip is 3 dB louder than the ratio
+    says. Silence has no power: it gets a crop scaled by U(0, 1).
 
     Args:
         audio: float32 `(batch, samples)` in [-1, 1].

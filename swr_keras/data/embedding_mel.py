@@ -3,26 +3,17 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from swr_keras.data.clips import INT16_SCALE
+from swr_keras.data.features import FramedFrontEnd, check_fixed
 from swr_keras.data.slaney import slaney_filters
-
-_FFT_LENGTH = 512
-_WINDOW_SAMPLES = 400
-_HOP_SAMPLES = 160
-_LOWEST_HZ = 60.0
-_HIGHEST_HZ = 3800.0
-_POWER_FLOOR = 1e-10
-_RANGE_DECADES = 8.0
-_OFFSET = 2.0
 
 
 @dataclass(frozen=True)
-class EmbeddingMel:
+class EmbeddingMel(FramedFrontEnd):
     """Mel spectrogram that `backbones.speech_embedding` takes, in decades of power.
 
     Frames aren't padded: a periodic Hann window of 25 ms in the middle of each FFT frame of 512
@@ -34,11 +25,20 @@ class EmbeddingMel:
     Source: `melspectrogram.tflite` of openWakeWord and its scaling `x / 10 + 2`. On streams it
     runs per 1760 samples, whose largest value then sets the floor; here it is the whole clip's.
 
-    Args:
-        sample_rate_hz: rate of the audio, in Hz; only 16000.
+    The embedding was trained with these settings: they can be read, and written down for a device,
+    but not chosen.
 
-    Attributes:
+    Args:
+        sample_rate_hz: rate of the audio, in Hz.
         num_mels: mel bands.
+        window_ms: window length.
+        hop_ms: step between frames.
+        fft_length: FFT frame in samples.
+        min_hz: lower end of the lowest band.
+        max_hz: upper end of the highest band.
+        power_floor: least value of a band before the logarithm.
+        range_decades: how far below the clip's largest value the output ends.
+        offset: what is added to the logarithm.
 
     Call arguments:
         audio: float32 `(batch, samples)` in [-1, 1].
@@ -47,50 +47,54 @@ class EmbeddingMel:
         float32 `(batch, 1 + (samples - 512) // 160, 32, 1)`: 97 frames for 1 s.
 
     Raises:
-        ValueError: the sample rate is another, or a clip is shorter than an FFT frame.
+        ValueError: a setting isn't its default, or a clip is shorter than an FFT frame.
     """
 
     sample_rate_hz: int = 16000
-    num_mels: ClassVar[int] = 32
+    num_mels: int = 32
+    window_ms: float = 25
+    hop_ms: float = 10
+    fft_length: int = 512
+    min_hz: float = 60
+    max_hz: float = 3800
+    power_floor: float = 1e-10
+    range_decades: float = 8
+    offset: float = 2
 
     def __post_init__(self) -> None:
-        if self.sample_rate_hz != 16000:
-            raise ValueError(
-                "The speech embedding was trained on audio of 16000 Hz. Received: "
-                f"sample_rate_hz={self.sample_rate_hz}. Resample the audio."
-            )
+        check_fixed(self, "The speech embedding was trained with")
 
     @cached_property
     def mel_matrix(self) -> np.ndarray:
         """Mel filters, float32 `(257, 32)`."""
         return slaney_filters(
             self.num_mels,
-            _LOWEST_HZ,
-            _HIGHEST_HZ,
+            self.min_hz,
+            self.max_hz,
             nyquist_hz=self.sample_rate_hz / 2,
-            fft_length=_FFT_LENGTH,
+            fft_length=self.fft_length,
         )
 
     def shape(self, samples: int) -> tuple[int, int, int]:
         """Returns `(frames, 32, 1)` for clips of `samples` samples."""
-        if samples < _FFT_LENGTH:
+        if samples < self.fft_length:
             raise ValueError(
-                f"Clips must hold at least a frame of {_FFT_LENGTH} samples. "
+                f"Clips must hold at least a frame of {self.fft_length} samples. "
                 f"Received: samples={samples}."
             )
-        return 1 + (samples - _FFT_LENGTH) // _HOP_SAMPLES, self.num_mels, 1
+        return 1 + (samples - self.fft_length) // self.hop_samples, self.num_mels, 1
 
     def __call__(self, audio: tf.Tensor) -> tf.Tensor:
         samples = audio.shape[1]
         if samples is not None:
             self.shape(samples)
         # A power spectrum ignores delay, so the zeros beside the window can go to its end.
-        beside = (_FFT_LENGTH - _WINDOW_SAMPLES) // 2
-        frames = tf.signal.frame(audio[:, beside:-beside], _WINDOW_SAMPLES, _HOP_SAMPLES)
-        frames *= INT16_SCALE * tf.signal.hann_window(_WINDOW_SAMPLES)
-        spectrum = tf.signal.rfft(frames, [_FFT_LENGTH])
+        beside = (self.fft_length - self.window_samples) // 2
+        frames = tf.signal.frame(audio[:, beside:-beside], self.window_samples, self.hop_samples)
+        frames *= INT16_SCALE * tf.signal.hann_window(self.window_samples)
+        spectrum = tf.signal.rfft(frames, [self.fft_length])
         power = tf.math.real(spectrum * tf.math.conj(spectrum))
-        mel = tf.maximum(tf.matmul(power, self.mel_matrix), _POWER_FLOOR)
+        mel = tf.maximum(tf.matmul(power, self.mel_matrix), self.power_floor)
         decades = tf.math.log(mel) / math.log(10.0)
-        floor = tf.reduce_max(decades, axis=(1, 2), keepdims=True) - _RANGE_DECADES
-        return tf.expand_dims(tf.maximum(decades, floor) + _OFFSET, -1)
+        floor = tf.reduce_max(decades, axis=(1, 2), keepdims=True) - self.range_decades
+        return tf.expand_dims(tf.maximum(decades, floor) + self.offset, -1)

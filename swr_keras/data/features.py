@@ -1,13 +1,11 @@
 """Front ends: what they have in common, and log-mel features as in BC-ResNet's front end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
-
-_LOG_FLOOR = 1e-6
 
 
 class FrontEnd(Protocol):
@@ -33,18 +31,13 @@ class FrontEnd(Protocol):
     def __call__(self, audio: tf.Tensor) -> tf.Tensor: ...
 
 
-class MelFrontEnd:
-    """What the front ends that filter power spectra share; their fields are in milliseconds."""
+class FramedFrontEnd:
+    """What the front ends share that cut clips into frames; their fields are in milliseconds."""
 
     sample_rate_hz: int
     num_mels: int
     window_ms: float
     hop_ms: float
-
-    @property
-    def fft_length(self) -> int:
-        """FFT frame in samples: as long as the window."""
-        return self.window_samples
 
     @property
     def window_samples(self) -> int:
@@ -55,6 +48,15 @@ class MelFrontEnd:
     def hop_samples(self) -> int:
         """Step between frames in samples."""
         return round(self.sample_rate_hz * self.hop_ms / 1000)
+
+
+class MelFrontEnd(FramedFrontEnd):
+    """What the front ends that filter power spectra of centred frames share."""
+
+    @property
+    def fft_length(self) -> int:
+        """FFT frame in samples: as long as the window."""
+        return self.window_samples
 
     def shape(self, samples: int) -> tuple[int, int, int]:
         """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""
@@ -73,7 +75,7 @@ class LogMel(MelFrontEnd):
     Frames are centred (reflect padding), windowed by a periodic Hann in the middle of the FFT
     frame, and become a power spectrum; the mel filters are triangles in Hz between corners equally
     spaced on the HTK mel scale from 0 to half the sample rate, unnormalised. Output is
-    `ln(mel + 1e-6)`. Pure TensorFlow operations: works eagerly and inside `tf.data`.
+    `ln(mel + log_offset)`. Pure TensorFlow operations: works eagerly and inside `tf.data`.
 
     Source: BC-ResNet (arXiv 2106.04140), whose defaults these are.
 
@@ -83,6 +85,7 @@ class LogMel(MelFrontEnd):
         window_ms: window length.
         hop_ms: step between frames.
         fft_length: FFT frame in samples, at least the window.
+        log_offset: keeps the logarithm of an empty band finite.
 
     Call arguments:
         audio: float32 `(batch, samples)` in [-1, 1].
@@ -91,7 +94,7 @@ class LogMel(MelFrontEnd):
         float32 `(batch, 1 + samples // hop, num_mels, 1)`: 101 frames for 1 s at the defaults.
 
     Raises:
-        ValueError: a length is not positive, the window exceeds the FFT frame, a mel band is
+        ValueError: a setting is not positive, the window exceeds the FFT frame, a mel band is
             narrower than the FFT resolution, or a clip is shorter than the padding.
     """
 
@@ -100,9 +103,11 @@ class LogMel(MelFrontEnd):
     window_ms: float = 30
     hop_ms: float = 10
     fft_length: int = 512
+    log_offset: float = 1e-6
 
     def __post_init__(self) -> None:
-        if min(self.sample_rate_hz, self.num_mels, self.window_samples, self.hop_samples) < 1:
+        counts = (self.sample_rate_hz, self.num_mels, self.window_samples, self.hop_samples)
+        if min(counts) < 1 or self.log_offset <= 0:
             raise ValueError(f"LogMel needs positive settings. Received: {self}.")
         if self.window_samples > self.fft_length:
             raise ValueError(
@@ -125,7 +130,7 @@ class LogMel(MelFrontEnd):
 
     def __call__(self, audio: tf.Tensor) -> tf.Tensor:
         mel = tf.matmul(self.spectrogram(audio), self.mel_matrix)
-        return tf.expand_dims(tf.math.log(mel + _LOG_FLOOR), -1)
+        return tf.expand_dims(tf.math.log(mel + self.log_offset), -1)
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,28 @@ class PowerSpectrogram:
         unused = (self.fft_length - self.window_samples) // 2
         before = self.fft_length // 2 - unused
         return before, self.window_samples - before
+
+
+def check_fixed(front_end: Any, reason: str) -> None:
+    """Refuses every setting but the defaults, for a front end that isn't free to choose.
+
+    Args:
+        front_end: a dataclass.
+        reason: what fixes the settings, such as "MicroFrontend is compiled with".
+
+    Raises:
+        ValueError: a setting isn't its default.
+    """
+    other = [
+        field for field in fields(front_end) if getattr(front_end, field.name) != field.default
+    ]
+    if other:
+        expected = ", ".join(f"{field.name}={field.default}" for field in other)
+        received = ", ".join(f"{field.name}={getattr(front_end, field.name)}" for field in other)
+        raise ValueError(
+            f"{reason} {expected}. Received: {received}. Leave these settings out, and resample "
+            "audio of another rate."
+        )
 
 
 def triangular_filters(corners_hz: np.ndarray, nyquist_hz: float, fft_length: int) -> np.ndarray:

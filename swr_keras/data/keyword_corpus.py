@@ -9,7 +9,7 @@ import numpy as np
 
 from swr_keras.data.audio import AudioError, read_audio
 from swr_keras.data.clips import Split, decode_clips
-from swr_keras.data.messages import first_few
+from swr_keras.data.messages import first_few, legible
 from swr_keras.data.splits import SPLITS
 
 SILENCE = "_silence_"
@@ -91,7 +91,7 @@ class KeywordCorpus:
         if SILENCE in self.labels and not self._noise_files:
             raise ValueError(
                 f"The silence class needs recordings in {noise_folder}; none found. "
-                "Copy the folder from Speech Commands, or pass silence=False."
+                "Copy the folder from Speech Commands, or pass --nosilence (silence=False)."
             )
         trained = set(clips["training"].classes.values())
         untrained = [label for label in self.labels if is_keyword(label) and label not in trained]
@@ -138,7 +138,7 @@ class KeywordCorpus:
         return Split(
             np.pad(audio, ((0, silence), (0, 0))),
             np.array([self.labels.index(x) for x in [*labels, *[SILENCE] * silence]], np.int32),
-            (*names, *(f"{SILENCE}/{row}" for row in range(silence))),
+            (*map(legible, names), *(f"{SILENCE}/{row}" for row in range(silence))),
             recorded=np.arange(len(names) + silence) < len(names),
             unreadable=tuple(errors.values()),
         )
@@ -155,8 +155,8 @@ class KeywordCorpus:
         for path, recording in zip(self._noise_files, recordings, strict=True):
             if len(recording) < self.samples:
                 raise AudioError(
-                    f"{path}: the noise holds {len(recording)} samples, expected at least a clip's "
-                    f"{self.samples}. Use a longer recording or shorter clips."
+                    f"{legible(str(path))}: the noise holds {len(recording)} samples, expected at "
+                    f"least a clip's {self.samples}. Use a longer recording or shorter clips."
                 )
         return recordings
 

@@ -1,16 +1,16 @@
 """The features that microcontrollers compute: TFLite Micro's fixed-point audio front end."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from swr_keras.data.clips import to_int16
+from swr_keras.data.features import FramedFrontEnd, check_fixed
 
 
 @dataclass(frozen=True)
-class MicroFrontend:
+class MicroFrontend(FramedFrontEnd):
     """TFLite Micro's audio front end, bit for bit as a device computes it.
 
     Windows of int16 audio become an FFT in fixed point, 40 mel bands from 125 to 7500 Hz, spectral
@@ -26,16 +26,21 @@ class MicroFrontend:
     holds the GIL for about a fifth of its time: the parallel batches of a `tf.data` pipeline
     overlap on up to about five cores.
 
+    The settings are compiled in: they can be read, and written down for the device, but not
+    chosen. Those of noise reduction, PCAN and logarithm that aren't here are the defaults of
+    `FrontendFillConfigWithDefaults`.
+
     Source: `tensorflow/lite/experimental/microfrontend` with microWakeWord's settings, compiled
     in the package pymicro-features.
 
     Args:
-        sample_rate_hz: rate of the audio, in Hz; only 16000.
-
-    Attributes:
+        sample_rate_hz: rate of the audio, in Hz.
         num_mels: mel bands.
         window_ms: window length.
         hop_ms: step between frames.
+        min_hz: lower end of the lowest band.
+        max_hz: upper end of the highest band.
+        pcan: apply PCAN, which the library leaves off by default.
         scale: what the device's integers are multiplied by.
 
     Call arguments:
@@ -46,32 +51,21 @@ class MicroFrontend:
 
     Raises:
         ImportError: pymicro-features isn't installed.
-        ValueError: the sample rate is another, or a clip is shorter than a window.
+        ValueError: a setting isn't its default, or a clip is shorter than a window.
     """
 
     sample_rate_hz: int = 16000
-    num_mels: ClassVar[int] = 40
-    window_ms: ClassVar[int] = 30
-    hop_ms: ClassVar[int] = 10
-    scale: ClassVar[float] = 10 / 256
+    num_mels: int = 40
+    window_ms: float = 30
+    hop_ms: float = 10
+    min_hz: float = 125
+    max_hz: float = 7500
+    pcan: bool = True
+    scale: float = 10 / 256
 
     def __post_init__(self) -> None:
         _implementation()
-        if self.sample_rate_hz != 16000:
-            raise ValueError(
-                "The front end is compiled for audio of 16000 Hz. Received: "
-                f"sample_rate_hz={self.sample_rate_hz}. Resample the audio."
-            )
-
-    @property
-    def window_samples(self) -> int:
-        """Window length in samples."""
-        return self.sample_rate_hz * self.window_ms // 1000
-
-    @property
-    def hop_samples(self) -> int:
-        """Step between frames in samples."""
-        return self.sample_rate_hz * self.hop_ms // 1000
+        check_fixed(self, "MicroFrontend is compiled with")
 
     def shape(self, samples: int) -> tuple[int, int, int]:
         """Returns `(frames, num_mels, 1)` for clips of `samples` samples."""

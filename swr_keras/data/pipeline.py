@@ -51,7 +51,8 @@ def training_dataset(
         silence_label: label (or labels) of silence; its clips that aren't `recorded` always get
             noise. None without such a class.
         noise_snr_db: `(low, high)`: instead of BC-ResNet's noise of small random gain, every clip
-            gets noise at an SNR drawn from this range, in dB.
+            gets noise at an SNR drawn from this range, in dB. The signal's power is the mean over
+            the whole clip, padding included.
         spec_augment_freq_width: see `spec_augment_freq_width()`; None for no SpecAugment.
         augment: False leaves out shift, BC-ResNet's noise and SpecAugment; silence and
             `noise_snr_db` are conditions of the data and stay.
@@ -118,7 +119,7 @@ def evaluation_dataset(
         batch_size: clips a batch; the last batch may hold fewer.
         silence_label: label of silence; None without such a class.
         noise_snr_db: `(low, high)`: every other clip gets noise at an SNR drawn from this range,
-            in dB. None: no noise.
+            in dB, as in `training_dataset`. None: no noise.
         seed: of the noise.
 
     Returns:

@@ -1,7 +1,8 @@
 """Keyword data sets in the folder layout of Google Speech Commands."""
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from swr_keras.data.keyword_corpus import (
@@ -13,7 +14,7 @@ from swr_keras.data.keyword_corpus import (
     class_labels,
 )
 from swr_keras.data.messages import first_few
-from swr_keras.data.splits import SPLITS, assign_splits, check_speakers
+from swr_keras.data.splits import SPLITS, assign_splits, check_speakers, speaker_of
 
 GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 _NOISE_FOLDER = "_background_noise_"
@@ -23,6 +24,10 @@ class SpeechCommands(KeywordCorpus):
     """A folder of `<word>/<speaker>_nohash_<n>.wav` (or `.flac`) as a keyword data set.
 
     The constructor looks at names only and checks all that needs no decoding; `load` decodes.
+    `validation_list.txt` and `testing_list.txt`, where they exist, split the files, whatever their
+    names; without them the hash of `<speaker>` does, so every file of a word in use must be named
+    like that.
+
     The benchmark's 12 classes: `keywords=GSC_KEYWORDS`, `unknown_cap=0.1`. Then every split
     holds as many unknown as silence clips, a tenth of its keyword clips each. The benchmark tests
     on an archive of its own, `test_folder`.
@@ -41,7 +46,8 @@ class SpeechCommands(KeywordCorpus):
         silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
         test_folder: holds a folder for each class, named like it, with the clips of the split
             "testing": all of them, as they are, silence included. The testing part of `folder` is
-            then in no split.
+            then in no split. Unknown clips may be named `<word>_<speaker>_nohash_<n>.wav`, as in
+            the published test set.
         sample_rate_hz: rate of the loaded audio, in Hz.
         clip_seconds: length of every clip; longer ones keep their centre, shorter ones are padded.
         resample: convert files recorded at another rate.
@@ -58,8 +64,8 @@ class SpeechCommands(KeywordCorpus):
 
     Raises:
         ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
-            training clip, splits overlap in a file or a speaker, or `test_folder` has other
-            classes than the data set.
+            training clip, splits overlap in a file or a speaker, there are no lists and a name
+            doesn't tell the speaker, or `test_folder` has other classes than the data set.
     """
 
     def __init__(
@@ -85,7 +91,7 @@ class SpeechCommands(KeywordCorpus):
         clips = _clips_by_split(folder, files, keywords, unknown_words)
         if test_folder is not None:
             clips["testing"] = _test_clips(Path(test_folder), labels)
-            _check_test_speakers(clips)
+            _check_test_speakers(clips, words=files)
         super().__init__(
             folder,
             labels,
@@ -150,9 +156,9 @@ def _clips_by_split(
     keywords: Sequence[str],
     unknown_words: Sequence[str],
 ) -> dict[str, ClipList]:
-    splits = assign_splits(folder, {name for names in files.values() for name in names})
     class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
     classes = {name: label for word, label in class_of.items() for name in files[word]}
+    splits = assign_splits(folder, classes, others=[n for names in files.values() for n in names])
     check_speakers({name: splits[name] for name in classes})
     return {
         split: ClipList(folder, {n: label for n, label in classes.items() if splits[n] == split})
@@ -184,11 +190,13 @@ def _test_clips(folder: Path, labels: Sequence[str]) -> ClipList:
     return ClipList(folder, classes, complete=True)
 
 
-def _check_test_speakers(clips: Mapping[str, ClipList]) -> None:
+def _check_test_speakers(clips: Mapping[str, ClipList], words: Iterable[str]) -> None:
+    longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+    word_before_speaker = re.compile(rf"(?<=/{UNKNOWN}/)(?:{'|'.join(longest_first)})_")
     tested = {
         f"{clips['testing'].folder.resolve()}/{name}": "testing"
         for name, label in clips["testing"].classes.items()
         if label != SILENCE
     }
     trained = {name: split for split in SPLITS[:2] for name in clips[split].classes}
-    check_speakers(trained | tested)
+    check_speakers(trained | tested, lambda name: speaker_of(word_before_speaker.sub("", name)))

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +18,37 @@ _TESTING_PERCENT = 10
 _HELD_OUT_SPEAKERS = 6 / 37
 
 
-def assign_splits(folder: Path, names: Collection[str]) -> dict[str, str]:
+def assign_splits(
+    folder: Path, names: Collection[str], others: Collection[str] = ()
+) -> dict[str, str]:
     """Assigns every file to a split.
 
     `validation_list.txt` and `testing_list.txt` decide where they exist and training is the rest;
-    without them `hashed_split` does.
+    without them `hashed_split` does, for which each name must tell the speaker.
 
     Args:
         folder: the data set's folder.
         names: the files, as `"word/file.wav"`.
+        others: files that the lists may name too.
 
     Returns:
         split by name.
 
     Raises:
-        ValueError: only one list exists, a list names a missing file, or both name the same file.
+        ValueError: only one list exists, a list names a missing file, both name the same file, or
+            there is no list and a name isn't like `"word/<speaker>_nohash_<n>.wav"`.
     """
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
     found = [path.name for path in lists.values() if path.is_file()]
     if not found:
+        _check_names(folder, names)
         return {name: hashed_split(name) for name in names}
     if len(found) != len(lists):
         raise ValueError(
             f"{folder} holds only {found[0]} of {' and '.join(_LIST_FILES.values())}. "
             "Add the other, or remove this one to split by the hash of the speaker."
         )
-    listed = {split: _read_list(path, names) for split, path in lists.items()}
+    listed = {split: _read_list(path, {*names, *others}) for split, path in lists.items()}
     twice = set(listed["validation"]) & set(listed["testing"])
     if twice:
         raise ValueError(
@@ -62,8 +67,8 @@ def hashed_split(name: str) -> str:
     Source: the rule published with Speech Commands (arXiv 1804.03209), which keeps every file of
     a speaker in one split, whatever else is in the folder.
     """
-    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1])
-    digest = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16)
+    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1]).encode(errors="surrogateescape")
+    digest = int(hashlib.sha1(speaker, usedforsecurity=False).hexdigest(), 16)
     percent = digest % _HASH_RANGE * 100.0 / (_HASH_RANGE - 1)
     if percent < _VALIDATION_PERCENT:
         return "validation"
@@ -101,8 +106,25 @@ def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
     return splits
 
 
-def check_speakers(splits: dict[str, str]) -> None:
-    """Raises ValueError where a speaker, known by `<speaker>_nohash_<n>`, is in two splits."""
+def speaker_of(name: str) -> str | None:
+    """Returns the speaker in a name like `"word/<speaker>_nohash_<n>.wav"`, or None."""
+    match = _SPEAKER.match(name.rsplit("/", 1)[-1])
+    return match[1] if match else None
+
+
+def check_speakers(
+    splits: dict[str, str], speaker_of: Callable[[str], str | None] = speaker_of
+) -> None:
+    """Refuses a speaker in two splits.
+
+    Args:
+        splits: split by name.
+        speaker_of: returns the speaker of a name, or None where it can't tell; such files aren't
+            compared.
+
+    Raises:
+        ValueError: a speaker is in two splits.
+    """
     first: dict[str, str] = {}
     shared: dict[str, str] = {}
     for name, split in sorted(splits.items()):
@@ -121,14 +143,18 @@ def check_speakers(splits: dict[str, str]) -> None:
         )
 
 
-def speaker_of(name: str) -> str | None:
-    """Returns the speaker in a name like `"word/<speaker>_nohash_<n>.wav"`, or None."""
-    match = _SPEAKER.match(name.rsplit("/", 1)[-1])
-    return match[1] if match else None
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    nameless = sorted(name for name in names if speaker_of(name) is None)
+    if nameless:
+        raise ValueError(
+            f"{folder} has neither {' nor '.join(_LIST_FILES.values())}, so files are split by the "
+            f"hash of their speaker, whom these names don't tell: {first_few(nameless)}\n"
+            "Name them <speaker>_nohash_<n>.wav, or write the lists."
+        )
 
 
 def _read_list(path: Path, names: Collection[str]) -> Iterable[str]:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     entries = [line.strip() for line in lines if line.strip()]
     missing = [entry for entry in entries if entry not in names]
     if missing:

@@ -16,6 +16,13 @@ def test_size_and_policy_layers(tau, parameters):
     assert len(policy_layers(swr.reparametrize(model, num_classes=12))) == 43
 
 
+@pytest.mark.parametrize(
+    ("tau", "name"), [(1, "bcresnet_1"), (1.0, "bcresnet_1"), (1.5, "bcresnet_1_5")]
+)
+def test_name_by_width(tau, name):
+    assert bcresnet(tau).name == name
+
+
 @pytest.mark.parametrize("frames", [101, 225])
 def test_output_shapes_layer_by_layer(frames):
     model = bcresnet(8, input_shape=(frames, 40, 1))

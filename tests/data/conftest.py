@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ def write():
         return path
 
     return _write
+
+
+@pytest.fixture
+def latin_1_name():
+    """A file name that isn't UTF-8, which other systems than Linux don't allow."""
+    if sys.platform != "linux":
+        pytest.skip("file names are UTF-8 here")
+    return os.fsdecode(b"caf\xe9_nohash_0.wav")
 
 
 @pytest.fixture

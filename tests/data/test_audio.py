@@ -42,7 +42,7 @@ def test_resampling_never_leaves_the_range(tmp_path, write):
         (np.full(16000, np.nan), 16000, "FLOAT", "16000 of 16000 samples are NaN or infinite"),
         (np.full(16000, np.inf), 16000, "FLOAT", "NaN or infinite"),
         (np.full(16000, 3000.0), 16000, "FLOAT", r"reach 3000, expected the range \[-1, 1\]"),
-        (np.zeros(1599), 16000, "PCM_16", "lasts 0.100 s, expected at least 0.1 s"),
+        (np.zeros(1599), 16000, "PCM_16", r"1599 samples \(0.09994 s\), expected at least 0.1 s"),
     ],
 )
 def test_bad_audio_names_file_and_reason(tmp_path, write, audio, rate_hz, subtype, reason):
@@ -61,6 +61,28 @@ def test_other_files_are_not_audio(tmp_path, content):
 def test_missing_file(tmp_path):
     with pytest.raises(AudioError, match=r"gone.wav: can't be read as audio"):
         read_audio(tmp_path / "gone.wav")
+
+
+def test_reads_names_that_are_not_utf_8(tmp_path, write, latin_1_name):
+    path = write(tmp_path / "clip.wav").rename(tmp_path / latin_1_name)
+    assert read_audio(path).shape == (16000,)
+
+
+@pytest.mark.parametrize(("samples", "reason"), [(1599, "1599 samples"), (None, "can't be read")])
+def test_errors_tell_names_that_are_not_utf_8(tmp_path, write, latin_1_name, samples, reason):
+    path = tmp_path / latin_1_name
+    if samples:
+        write(tmp_path / "clip.wav", np.zeros(samples)).rename(path)
+    with pytest.raises(AudioError, match=rf"caf\\xe9_nohash_0.wav: .*{reason}") as error:
+        read_audio(path)
+    assert str(error.value).isprintable()
+
+
+def test_tensorflow_io_refuses_names_that_are_not_utf_8(tmp_path, monkeypatch, latin_1_name):
+    audio = types.SimpleNamespace(AudioIOTensor=str.encode)
+    monkeypatch.setitem(sys.modules, "tensorflow_io", types.SimpleNamespace(audio=audio))
+    with pytest.raises(AudioError, match=r"caf\\xe9_nohash_0.wav: can't be read"):
+        read_audio(tmp_path / latin_1_name, reader="tensorflow_io")
 
 
 def test_shortest_allowed_clip(tmp_path, write):

@@ -86,6 +86,13 @@ def test_clips_shorter_than_a_frame():
         EmbeddingMel()(tf.zeros((1, 511)))
 
 
-def test_refuses_another_rate():
-    with pytest.raises(ValueError, match="16000 Hz. Received: sample_rate_hz=8000. Resample"):
-        EmbeddingMel(8000)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"sample_rate_hz": 8000}, "sample_rate_hz=16000. Received: sample_rate_hz=8000"),
+        ({"max_hz": 4000}, "max_hz=3800. Received: max_hz=4000"),
+    ],
+)
+def test_settings_are_those_of_the_embedding(settings, reason):
+    with pytest.raises(ValueError, match=f"trained with {reason}. Leave"):
+        EmbeddingMel(**settings)

@@ -67,8 +67,10 @@ def test_equals_the_definition_on_real_recordings(recordings):
     np.testing.assert_allclose(LogMel()(tf.constant(clips)), expected, atol=5e-3)
 
 
-def test_silence_is_the_floor(clips):
-    np.testing.assert_allclose(LogMel()(tf.constant(clips[2:3])), np.log(1e-6), rtol=1e-6)
+@pytest.mark.parametrize("log_offset", [1e-6, 1e-3])
+def test_silence_is_the_floor(clips, log_offset):
+    mel = LogMel(log_offset=log_offset)(tf.constant(clips[2:3]))
+    np.testing.assert_allclose(mel, np.log(log_offset), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,7 @@ def test_static_shape_inside_a_dataset():
         ({"num_mels": 128}, "mel bands hold no FFT bin"),
         ({"hop_ms": 0}, "positive"),
         ({"num_mels": 0}, "positive"),
+        ({"log_offset": 0}, "positive"),
     ],
 )
 def test_impossible_settings(settings, reason):

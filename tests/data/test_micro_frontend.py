@@ -99,6 +99,17 @@ def test_clips_shorter_than_a_window():
         MicroFrontend()(tf.zeros((1, 479)))
 
 
-def test_other_sample_rate():
-    with pytest.raises(ValueError, match=r"16000 Hz. Received: sample_rate_hz=8000"):
-        MicroFrontend(8000)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"sample_rate_hz": 8000}, "sample_rate_hz=16000. Received: sample_rate_hz=8000"),
+        (
+            {"num_mels": 32, "hop_ms": 20},
+            "num_mels=40, hop_ms=10. Received: num_mels=32, hop_ms=20",
+        ),
+        ({"scale": 1}, "scale=0.0390625. Received: scale=1"),
+    ],
+)
+def test_settings_are_compiled_in(settings, reason):
+    with pytest.raises(ValueError, match=f"compiled with {reason}. Leave"):
+        MicroFrontend(**settings)

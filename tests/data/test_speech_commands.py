@@ -43,9 +43,12 @@ def archive(tmp_path, write):
 def official(tmp_path, write):
     """The published test set in small: 2 clips of each word, 4 of silence and of the unknown."""
     root = tmp_path / "speech_commands_test_set_v0.02"
-    for index, label in enumerate((*GSC_KEYWORDS, "_silence_", "_unknown_")):
-        for take in range(4 if label.startswith("_") else 2):
-            write(root / label / f"{take}.wav", np.full(16000, 0.01 * (index + 1)))
+    names = {label: [f"cy_nohash_{take}.wav" for take in range(2)] for label in GSC_KEYWORDS}
+    names["_silence_"] = [f"{take}.wav" for take in range(4)]
+    names["_unknown_"] = [f"{word}_cy_nohash_0.wav.wav" for word in OTHER_WORDS[:4]]
+    for index, (label, files) in enumerate(names.items()):
+        for file in files:
+            write(root / label / file, np.full(16000, 0.01 * (index + 1)))
     return root
 
 
@@ -235,6 +238,27 @@ def test_speaker_in_two_splits(corpus, write):
         SpeechCommands(corpus)
 
 
+def test_without_lists_the_names_of_the_words_in_use_must_tell_the_speaker(archive, write):
+    write(archive / "zero" / "recording 7.wav")
+    _benchmark(archive)
+    for file in ("validation_list.txt", "testing_list.txt"):
+        (archive / file).unlink()
+    _benchmark(archive, unknown_words=["one"])
+    with pytest.raises(ValueError, match=r"(?s)speaker.*\n  zero/recording 7.wav.*write the lists"):
+        _benchmark(archive)
+
+
+def test_names_that_are_not_utf_8_are_names_like_any(corpus, write, latin_1_name):
+    write(corpus / "clip.wav").rename(corpus / "yes" / latin_1_name)
+    (corpus / "testing_list.txt").write_bytes(b"yes/caf\xe9_nohash_0.wav")
+    testing = SpeechCommands(corpus, silence=False).load("testing")
+    assert testing.names == (r"yes/caf\xe9_nohash_0.wav",)
+    for file in ("validation_list.txt", "testing_list.txt"):
+        (corpus / file).unlink()
+    hashed = SpeechCommands(corpus, silence=False).load("training")
+    assert testing.names[0] in hashed.names
+
+
 def test_lists_are_checked(corpus):
     (corpus / "yes" / "bo_nohash_0.wav").unlink()
     with pytest.raises(ValueError, match="validation_list.txt names files that don't exist"):
@@ -277,10 +301,10 @@ def test_test_folder_is_the_testing_split(archive, official):
     commands = _benchmark(archive, test_folder=official)
     testing = commands.load("testing")
     labels = _labels_by_name(testing)
+    assert len(labels) == 28
     assert labels == {
-        f"{label}/{take}.wav": index
-        for index, label in enumerate(commands.labels)
-        for take in range(4 if label.startswith("_") else 2)
+        path.relative_to(official).as_posix(): commands.labels.index(path.parent.name)
+        for path in official.glob("*/*.wav")
     }
     assert testing.recorded.all()
     clip = read_audio(official / "_silence_" / "1.wav")
@@ -351,9 +375,20 @@ def test_test_folder_that_does_not_exist(archive, tmp_path):
         _benchmark(archive, test_folder=tmp_path / "nowhere")
 
 
-def test_test_folder_with_a_speaker_of_training(archive, official, write):
-    write(official / "yes" / "ann_nohash_0.wav")
-    with pytest.raises(ValueError, match=r"ann: .*yes/ann_nohash_0.wav \(testing\) and .*training"):
+@pytest.mark.parametrize(
+    "name",
+    ["yes/ann_nohash_0.wav", "_unknown_/bird_ann_nohash_0.wav.wav", "_unknown_/ann_nohash_0.wav"],
+)
+def test_test_folder_with_a_speaker_of_training(archive, official, write, name):
+    write(official / name)
+    with pytest.raises(ValueError, match=rf"ann: .*{name} \(testing\) and .*training"):
+        _benchmark(archive, test_folder=official)
+
+
+def test_longer_words_hide_no_speaker_of_the_test_folder(archive, official, write):
+    (archive / "bird_song").mkdir()
+    write(official / "_unknown_" / "bird_song_ann_nohash_0.wav.wav")
+    with pytest.raises(ValueError, match=r"ann: .*bird_song_ann_nohash_0"):
         _benchmark(archive, test_folder=official)
 
 

@@ -33,6 +33,16 @@ def test_hash_rule_serves_where_no_list_exists(tmp_path):
     assert assign_splits(tmp_path, names) == {name: hashed_split(name) for name in names}
 
 
+def test_hash_rule_needs_names_that_tell_the_speaker(tmp_path):
+    names = {"yes/ann_nohash_0.wav", "yes/recording 7.wav"}
+    with pytest.raises(ValueError, match=r"don't tell.*\n  yes/recording 7.wav\n.*1 of 1") as error:
+        assign_splits(tmp_path, names)
+    assert "<speaker>_nohash_<n>.wav, or write" in str(error.value)
+    for file in ("validation_list.txt", "testing_list.txt"):
+        (tmp_path / file).write_text("")
+    assert assign_splits(tmp_path, names) == dict.fromkeys(names, "training")
+
+
 def test_lists_decide_and_training_is_the_rest(tmp_path):
     (tmp_path / "validation_list.txt").write_bytes(b"\xef\xbb\xbfyes/a_nohash_0.wav\r\n\r\n")
     (tmp_path / "testing_list.txt").write_text("yes/b_nohash_0.wav\n")

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from swr_keras.data import LogMel
+from swr_keras import data
+from swr_keras.data import FRONT_ENDS, LogMel
 from swr_keras.export import ExportError, LiteModel, arena_bytes_host, manifest, write_bundle
 
 LABELS = ["no", "yes", "_unknown_"]
@@ -40,6 +41,18 @@ def test_it_says_what_the_file_is(described, toy_int8):
 def test_front_end_can_be_rebuilt(described):
     assert described["front_end"]["class"] == "LogMel"
     assert LogMel(**described["front_end"]["parameters"]) == LogMel(num_mels=32)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_every_front_end_is_described_in_full(toy_int8, name):
+    if name == "micro_frontend":
+        pytest.importorskip("pymicro_features", reason="needs the extra swr-keras[microfrontend]")
+    front_end = FRONT_ENDS[name](16000)
+    described = manifest(toy_int8, labels=LABELS, front_end=front_end, calibration_names=NAMES)
+    parameters = described["front_end"]["parameters"]
+    assert getattr(data, described["front_end"]["class"])(**parameters) == front_end
+    assert parameters["hop_ms"] == 10
+    assert parameters["num_mels"] == front_end.shape(16000)[1]
 
 
 def test_inputs_can_be_quantized_by_it(described, toy_int8, toy_examples):
