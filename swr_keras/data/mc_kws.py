@@ -87,7 +87,8 @@ class MandarinKWS(KeywordCorpus):
         if silence and noise_folder is None:
             raise ValueError(
                 "The silence class needs background recordings. Received: noise_folder=None. "
-                "Pass the folder _background_noise_ of Speech Commands, or silence=False."
+                "Pass the folder _background_noise_ of Speech Commands (--noise_dir), or "
+                "--nosilence (silence=False)."
             )
         folder = Path(folder)
         utterances = _read_table(folder)

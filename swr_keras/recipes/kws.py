@@ -8,6 +8,7 @@ change at the target cost, trains these, and writes the merged models:
 The run's folder gets a report.html. A run that was stopped goes on when called again.
 """
 
+import math
 import os
 import platform
 import sys
@@ -136,8 +137,8 @@ flags.DEFINE_list(
 flags.DEFINE_list(
     "test_snr_db",
     None,
-    "Lowest and highest SNR at validation and test in dB. Default: no noise; for synthetic speech "
-    "0,10.",
+    "Lowest and highest SNR at validation and test in dB, over the whole clip, of crops of the "
+    "same recordings of noise as in training. Default: no noise; for synthetic speech 0,10.",
 )
 flags.DEFINE_bool("baselines", True, "Whether to train classifier-only and fine-tuning all, too.")
 flags.DEFINE_integer(
@@ -163,11 +164,20 @@ def _numbers(values: Sequence[str] | None) -> tuple[float, ...] | None:
 
 def _valid_costs(values):
     try:
-        for cost in _numbers(values) or ():
+        costs = _numbers(values) or ()
+        for cost in costs:
             check_target_cost(cost)
     except ValueError as error:
         raise flags.ValidationError(str(error)) from None
+    if len(set(costs)) < len(costs):
+        raise flags.ValidationError(f"a cost is given twice, received {values}")
     return bool(values)
+
+
+def _valid_folders(values):
+    if values is not None and not all(values or [""]):
+        raise flags.ValidationError(f"an entry names no folder, received {values}")
+    return True
 
 
 def _valid_snr(values):
@@ -175,11 +185,14 @@ def _valid_snr(values):
         snr = _numbers(values)
     except ValueError as error:
         raise flags.ValidationError(str(error)) from None
-    if snr is not None and (len(snr) != 2 or snr[0] > snr[1]):
+    if snr is not None and not (
+        len(snr) == 2 and all(map(math.isfinite, snr)) and snr[0] <= snr[1]
+    ):
         raise flags.ValidationError(f"expected the lowest and the highest SNR, received {values}")
     return True
 
 
+flags.register_validator("data_dir", _valid_folders)
 flags.register_validator("target_cost", _valid_costs)
 flags.register_validator("base_snr_db", _valid_snr)
 flags.register_validator("train_snr_db", _valid_snr)

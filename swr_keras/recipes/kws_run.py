@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
@@ -11,7 +13,6 @@ import keras
 import numpy as np
 
 from swr_keras import backbones
-from swr_keras.data.keyword_corpus import is_keyword
 from swr_keras.export import LiteModel, convert_int8, write_bundle
 from swr_keras.policy.policy import Policy
 from swr_keras.recipes.kws_results import BASE_STAGE, Results
@@ -21,6 +22,7 @@ from swr_keras.recipes.kws_tasks import (
     calibration_clips,
     combine,
     load_tasks,
+    own_names,
 )
 from swr_keras.recipes.progress import Progress
 from swr_keras.recipes.run_folder import RunFolder
@@ -46,12 +48,14 @@ _FILES = {
     "<task>/c<cost>/model.keras": "the task's merged model, of plain Keras layers",
     "<task>/c<cost>/task.swr.h5": "the task pack: what the task owns, for a TaskLibrary",
     "<task>/c<cost>/policy.json": "which layers the task changes",
-    "<task>/c<cost>/model_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
-    "<task>/c<cost>/model_int8.json": "labels, front end, scales and more of that file",
-    "<task>/c<cost>/model_int8.h, .cc": "the same file as a C array",
+    "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
+    "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
+    "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
     "state/": "the state of each stage; delete it once the run needn't go on",
     "settings.json": "what the run depends on",
 }
+# Paths say where things are, not what: a run whose folder or recordings were moved can go on.
+_PATHS = ("data_dir", "test_dir", "noise_dir", "base", "output_dir")
 
 
 def run(settings: Settings) -> None:
@@ -84,10 +88,10 @@ def run(settings: Settings) -> None:
     elif settings.pretrained:
         given = backbones.speech_embedding(input_shape=input_shape), None
     described = {
-        **dataclasses.asdict(settings),
-        "recordings_sha256": {task.name: task.digest() for task in tasks},
-        "base_sha256": fingerprint(given[0]) if given else None,
+        name: value for name, value in dataclasses.asdict(settings).items() if name not in _PATHS
     }
+    described["recordings_sha256"] = [f"{task.name}: {task.digest()}" for task in tasks]
+    described["base_sha256"] = fingerprint(given[0]) if given else None
     folder = RunFolder(pathlib.Path(settings.output_dir), described)
     with folder.locked():
         if folder.resumed:
@@ -196,8 +200,8 @@ class _Recipe:
         calibration = self.pipeline.calibration(task, settings.calibration_clips)
         results = Results(task, settings, self.histories)
         if base_labels is not None:
-            own = [n if is_keyword(n) else n.removesuffix(task.name) for n in base_labels]
-            results.add("base", base, evaluation, class_names=own)
+            names = own_names(task, base_labels)
+            results.add("base", base, evaluation, class_names=names)
         search = self._search(task, base)
         results.policy_curve = policy_curve(search)
         results.tracking_error = search.grid_error()
@@ -320,8 +324,8 @@ class _Recipe:
 
     def _write(self, task, cost, model, merged, int8, results):
         """Writes the files of one task model."""
-        name = f"{task.name}/c{cost:g}"
-        folder = self.folder.path / name
+        folder = self.folder.path / task.name / f"c{cost:g}"
+        name = bundle_name(task.name, cost)
         folder.mkdir(parents=True, exist_ok=True)
         save_model(merged, folder / "model.keras")
         model.pack().save(folder / "task.swr.h5")
@@ -329,7 +333,7 @@ class _Recipe:
         manifest = write_bundle(
             folder,
             int8,
-            name="model_int8",
+            name=name,
             labels=task.labels,
             front_end=self.pipeline.features,
             calibration_names=calibration_clips(task, self.settings.calibration_clips).names,
@@ -340,8 +344,19 @@ class _Recipe:
             },
         )
         results.bundles.append(
-            {"target_cost": cost, "stem": f"{name}/model_int8", "manifest": manifest}
+            {
+                "target_cost": cost,
+                "stem": f"{task.name}/{folder.name}/{name}",
+                "manifest": manifest,
+            }
         )
+
+
+def bundle_name(task: str, cost: float) -> str:
+    """Returns a C identifier for an int8 model, so that one firmware can hold all of a run's."""
+    if not (task.isascii() and task.isidentifier()):
+        task = f"task_{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+    return re.sub(r"\W", "_", f"{task}_c{cost:g}_int8")
 
 
 def _load_base(path, input_shape):
@@ -349,13 +364,30 @@ def _load_base(path, input_shape):
         raise ValueError(f"--base names '{path}', which is no file. Give a model saved as .keras.")
     base = keras.saving.load_model(path)
     shape = tuple(base.input_shape[1:])
-    if any(known not in (None, size) for known, size in zip(shape, input_shape, strict=False)):
+    if len(shape) != len(input_shape) or any(
+        known not in (None, size) for known, size in zip(shape, input_shape, strict=True)
+    ):
         raise ValueError(
             f"The base '{path}' takes inputs of shape {shape}, but the front end gives "
             f"{input_shape}. Give a base trained on these features and clips of this length."
         )
-    labels = pathlib.Path(path).with_suffix(".json")
-    return base, json.loads(labels.read_text())["labels"] if labels.is_file() else None
+    return base, _load_labels(pathlib.Path(path).with_suffix(".json"), base.output_shape[-1])
+
+
+def _load_labels(path, outputs):
+    """Returns the class names that the recipe wrote beside a base; None without the file."""
+    if not path.is_file():
+        return None
+    try:
+        labels = json.loads(path.read_text())["labels"]
+    except (ValueError, KeyError, TypeError):
+        labels = None
+    if not isinstance(labels, list) or len(labels) != outputs:
+        raise ValueError(
+            f"'{path}' beside the base must have the names of its {outputs} outputs, as "
+            f'{{"labels": [...]}}. Received: {labels}. Mend the file, or remove it to do without.'
+        )
+    return labels
 
 
 def _shuffled(policy: Policy, seed: int) -> list[float]:

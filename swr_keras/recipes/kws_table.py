@@ -28,32 +28,33 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
 
     Rows of one method and target cost are averaged within a run (the random policies), then over
     the runs of one task; the interval is Student's over runs. *Share of the gap* is (accuracy -
-    classifier-only) / (fine-tuning all - classifier-only) on the test clips, run by run. Below the
-    tables stands by how much SWR surpasses its controls, run by run, over all tasks.
+    classifier-only) / (fine-tuning all - classifier-only) on the test clips, run by run, where
+    fine-tuning all is the better. Below the tables stands by how much SWR surpasses its controls:
+    the mean over tasks of each seed, averaged over seeds, since tasks of a seed share their base.
 
     Args:
         runs: Contents of `metrics.json` files.
 
     Raises:
-        ValueError: If runs of a task differ in more than the seed.
+        ValueError: If runs of a task differ in more than the seed, or in what they measured.
     """
     tasks: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         tasks.setdefault(run["task"], []).append(run)
-    sections, everything = [], []
+    sections, seeds = [], {}
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
         clips, averages = members[0]["clips"], [_averages(run) for run in members]
         settings = members[0]["settings"]
         base = settings.get("pretrained") or settings["backbone"]
-        seeds = "1 seed" if len(members) == 1 else f"{len(members)} seeds"
         sections.append(
-            f"**{task}** ({base}, {seeds}; accuracy on "
+            f"**{task}** ({base}, {_seeds(len(members))}; accuracy on "
             f"{clips['validation']} validation and {clips['testing']} test clips)\n\n"
             + "\n".join(_table(averages))
         )
-        everything += averages
-    return "\n\n".join([*sections, *_surpluses(everything)])
+        for run, average in zip(members, averages, strict=True):
+            seeds.setdefault(run["settings"]["seed"], []).append(average)
+    return "\n\n".join([*sections, *_surpluses(list(seeds.values()))])
 
 
 def _table(averages):
@@ -71,25 +72,28 @@ def _table(averages):
             cells.append(_interval([100 * row[split] for row in rows], ".1f"))
         lower, upper = (_LOWER, 0.0), (_UPPER, 1.0)
         share = ""
-        if cost is not None and lower in averages[0] and upper in averages[0]:
+        if cost is not None and all(_gap(run, lower, upper) > 0 for run in averages):
             share = _interval([_share(run, run[key], lower, upper) for run in averages], ".2f")
         yield "| " + " | ".join([*cells, share]) + " |"
 
 
-def _surpluses(averages):
+def _surpluses(seeds):
     for control in _CONTROLS:
-        costs = {cost for run in averages for method, cost in run if method == control}
-        surpluses = []
+        costs = {cost for runs in seeds for run in runs for name, cost in run if name == control}
+        parts = []
         for cost in sorted(costs):
-            pairs = [
-                (run[SWR, cost], run[control, cost])
-                for run in averages
-                if {(SWR, cost), (control, cost)} <= run.keys()
-            ]
-            points = [100 * (swr[_TEST] - other[_TEST]) for swr, other in pairs]
-            surpluses.append(f"{_interval(points, '+.1f')} at c = {cost:g} ({len(points)} runs)")
-        if surpluses:
-            yield f"Test accuracy of SWR minus {control}, in points: {', '.join(surpluses)}."
+            each = [np.mean(found) for runs in seeds if (found := _points(runs, control, cost))]
+            parts.append(f"{_interval(each, '+.1f')} at c = {cost:g} ({_seeds(len(each))})")
+        if parts:
+            yield f"Test accuracy of SWR minus {control}, in points: {', '.join(parts)}."
+
+
+def _points(runs, control, cost):
+    """By how many points SWR surpasses a control in each of the runs that have both."""
+    pair = (SWR, cost), (control, cost)
+    return [
+        100 * (run[pair[0]][_TEST] - run[pair[1]][_TEST]) for run in runs if set(pair) <= run.keys()
+    ]
 
 
 def _averages(run):
@@ -107,9 +111,16 @@ def _averages(run):
     }
 
 
+def _gap(run, lower, upper):
+    return run[upper][_TEST] - run[lower][_TEST] if {lower, upper} <= run.keys() else 0.0
+
+
 def _share(run, row, lower, upper):
-    low, high = (run[key][_TEST] for key in (lower, upper))
-    return (row[_TEST] - low) / (high - low)
+    return (row[_TEST] - run[lower][_TEST]) / _gap(run, lower, upper)
+
+
+def _seeds(count):
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _interval(values: Sequence[float], form: str) -> str:
@@ -126,7 +137,8 @@ def _check_comparable(task, runs):
         for run in runs
     ]
     for other in described[1:]:
-        different = [name for name in other if other[name] != described[0].get(name)]
+        names = sorted({*other, *described[0]})
+        different = [name for name in names if other.get(name) != described[0].get(name)]
         if different:
             raise ValueError(
                 f"The runs of task '{task}' differ in more than the seed: in {different}. Pass "
@@ -135,16 +147,24 @@ def _check_comparable(task, runs):
     seeds = [run["settings"]["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"Runs of task '{task}' share a seed: {seeds}. Pass each run once.")
+    measured = [set(_averages(run)) for run in runs]
+    differing = set().union(*measured) - set.intersection(*measured)
+    if differing:
+        raise ValueError(
+            f"Only some of the runs of task '{task}' have results of {sorted(differing, key=str)}. "
+            "Pass runs of the same flags, and bases of the same kind."
+        )
 
 
 def main(argv):
     folders = [pathlib.Path(name) for name in argv[1:]]
-    paths = [path for folder in folders for path in sorted(folder.glob("*/metrics.json"))]
-    if not paths:
-        print("Error: no metrics.json in these folders; name folders of runs.", file=sys.stderr)
+    found = {folder: sorted(folder.glob("*/metrics.json")) for folder in folders}
+    empty = [str(folder) for folder, paths in found.items() if not paths]
+    if empty or not found:
+        print(f"Error: expected folders of runs, without results: {empty}.", file=sys.stderr)
         return 1
     try:
-        print(comparison(json.loads(path.read_text()) for path in paths))
+        print(comparison(json.loads(p.read_text()) for paths in found.values() for p in paths))
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from swr_keras import data
-from swr_keras.data.keyword_corpus import SILENCE, is_keyword
+from swr_keras.data.keyword_corpus import SILENCE, UNKNOWN, is_keyword
 from swr_keras.recipes.kws_settings import Settings
 
 _EVALUATION_BATCH = 128
@@ -83,11 +83,7 @@ def load_tasks(settings: Settings) -> list[KeywordTask]:
                 f"{sorted(set().union(*words))}."
             )
     test_folders = settings.test_dir or [""] * len(folders)
-    if len(test_folders) != len(folders):
-        raise ValueError(
-            f"--test_dir needs an entry for each of the {len(folders)} folders of --data_dir, "
-            f"empty where there is none. Received: {test_folders}."
-        )
+    _check_folders(folders, test_folders, settings.noise_dir)
     tasks = []
     for name, folder, own, test_folder in zip(names, folders, words, test_folders, strict=True):
         common: dict[str, Any] = {
@@ -157,6 +153,12 @@ def combine(tasks: Sequence[KeywordTask], *, share_unknown: bool = True) -> Keyw
         )
     noise = tuple(recording for task in tasks for recording in task.noise)
     return KeywordTask("base", tuple(order), splits, noise)
+
+
+def own_names(task: KeywordTask, base_labels: Sequence[str]) -> list[str]:
+    """Returns the class names of a combined base as a task calls them, see `combine`."""
+    own = {f"{name}{task.name}": name for name in (SILENCE, UNKNOWN)}
+    return [own.get(label, label) for label in base_labels]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,6 +239,26 @@ def _synthetic_folders() -> Sequence[Path]:
         speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
     )
     return list(corpus.values())
+
+
+def _check_folders(folders, test_folders, noise_folder):
+    """Raises ValueError for folders that wouldn't be used."""
+    if len(test_folders) != len(folders):
+        raise ValueError(
+            f"--test_dir needs an entry for each of the {len(folders)} folders of --data_dir, "
+            f"empty where there is none. Received: {test_folders}."
+        )
+    for folder, test_folder in zip(folders, test_folders, strict=True):
+        if test_folder and _is_magichub(folder):
+            raise ValueError(
+                f"--test_dir gives '{test_folder}' for '{folder}', but a folder in MagicHub's "
+                "layout is tested on speakers of its own. Leave its entry empty."
+            )
+    if noise_folder and not any(map(_is_magichub, folders)):
+        raise ValueError(
+            f"--noise_dir is for folders in MagicHub's layout. Received: '{noise_folder}' and no "
+            "such folder. Put the recordings into <folder>/_background_noise_/."
+        )
 
 
 def _is_magichub(folder: Path) -> bool:

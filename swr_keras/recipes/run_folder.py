@@ -2,13 +2,14 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import pathlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from swr_keras.tasks.atomic import write_atomically
+from swr_keras.tasks.atomic import UNFINISHED, write_atomically
 
 _SETTINGS = "settings.json"
 _STATE = "state"
@@ -39,7 +40,7 @@ class RunFolder:
         self.resumed = (path / _SETTINGS).is_file()
         if self.resumed:
             self._check_settings()
-        elif path.exists() and any(entry.name != _STATE for entry in path.iterdir()):
+        elif path.exists() and any(not _is_own(entry) for entry in path.iterdir()):
             raise ValueError(
                 f"--output_dir '{path}' exists already and holds files of no run. Choose another "
                 "folder, or remove it."
@@ -61,8 +62,8 @@ class RunFolder:
                     f"Another run is writing --output_dir '{self.path}'. Wait for it, or choose "
                     "another folder."
                 ) from None
-            for abandoned in self.path.rglob(".[0-9]*.*"):
-                abandoned.unlink()
+            for unfinished in self.path.rglob(UNFINISHED):
+                unfinished.unlink()
             if not self.resumed:
                 content = json.dumps(self.settings, indent=1, ensure_ascii=False)
                 write_atomically(self.path / _SETTINGS, content.encode())
@@ -70,7 +71,10 @@ class RunFolder:
 
     def state(self, stage: str) -> pathlib.Path:
         """Returns the path of the state of a stage, from which a later run goes on."""
-        return self.path / _STATE / (re.sub(r"[^\w.]+", "-", stage) + ".h5")
+        readable = re.sub(r"[^\w.]+", "-", stage)
+        # Stages can look alike in letters and digits, such as those of tasks "की" and "का".
+        digest = hashlib.sha256(stage.encode()).hexdigest()[:8]
+        return self.path / _STATE / f"{readable}-{digest}.h5"
 
     def _check_settings(self):
         path = self.path / _SETTINGS
@@ -89,3 +93,7 @@ class RunFolder:
                 + "\n".join(differences)
                 + "\nRepeat these to go on with it, or choose another folder."
             )
+
+
+def _is_own(entry):
+    return entry.name == _STATE or entry.match(UNFINISHED)

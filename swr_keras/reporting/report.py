@@ -87,8 +87,9 @@ def _introduction(base, tasks):
         f"This run adapted {what} to {one}. The base stays as it is. For each task, scalable "
         "weight reparametrization (SWR) learned which layers to change, so that these hold about "
         "a given share of the parameters, the target cost. Then only these layers, the classifier "
-        "and what batch norm leaves to a task were trained. The result has the architecture and "
-        "the speed of the base."
+        "and what batch norm leaves to a task were trained; the latter two are each task's own at "
+        "any cost, and not counted in it. The result has the architecture and the speed of the "
+        "base."
     )
     links = [element("a", name, href=f"#task-{index}") for index, name in enumerate(names)]
     return join([element("p", text), element("p", *links, class_="links")])
@@ -224,7 +225,8 @@ def _packs(base, tasks):
     text = (
         "A pack holds what a task owns: the changes of its layers, its classifier and its batch "
         "norm statistics. Many tasks then cost one base and a pack each, instead of a full network "
-        "each."
+        "each. These are the sizes of the values; a file has some kilobytes more, for names and "
+        "the policy."
     )
     if count == 1:
         text += " With a single task there is nothing to share yet."

@@ -81,7 +81,9 @@ def _comparison(rows, classifier, clips):
     amount = f"{abs(100 * (first - second)):.1f} points"
     other = f"training the classifier only, which got {percent(second)}"
     if low > 0:
-        sentence = f"It beat {other}, by {amount} {interval}: more than chance explains."
+        sentence = (
+            f"It beat {other}, by {amount} {interval}: more than the choice of test clips explains."
+        )
     elif high < 0:
         sentence = f"It was worse than {other}, by {amount} {interval}."
     else:

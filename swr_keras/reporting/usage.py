@@ -53,6 +53,7 @@ int classify(const float* features) {{
 """
 _IRREGULAR = {
     "BATCH_MATMUL": "BatchMatMul",
+    "CUMSUM": "CumSum",
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }

@@ -5,6 +5,9 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+_PREFIX = ".swr-unfinished-"
+UNFINISHED = f"{_PREFIX}*"  # what a killed process leaves, as a glob
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
@@ -14,7 +17,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     `path` stays as it was.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -7,7 +7,7 @@ from absl import flags
 from swr_keras.data import LogMel
 from swr_keras.recipes import kws
 from swr_keras.recipes.kws_results import Results
-from swr_keras.recipes.kws_tasks import Pipeline, combine, load_tasks
+from swr_keras.recipes.kws_tasks import Pipeline, combine, load_tasks, own_names
 
 
 def load(folders, *arguments):
@@ -57,6 +57,16 @@ def test_unknown_and_silence_can_be_kept_apart(folders):
     assert set(both.splits["training"].labels[silent]) == {0, 2}
 
 
+@pytest.mark.parametrize("share_unknown", [True, False])
+def test_a_combined_base_is_judged_by_the_names_of_the_task(folders, share_unknown):
+    tasks = load(folders, "--unknown_words=dog")
+    both = combine(tasks, share_unknown=share_unknown)
+    names = own_names(tasks[0], both.labels)
+    assert [label for label in names if label in tasks[0].labels] == [
+        *("_silence_", "_unknown_", "no", "yes")
+    ]
+
+
 def test_classes_the_model_lacks_count_as_wrong(folders):
     task = load(folders, "--unknown_words=dog")[0]
     labels = task.splits["testing"].labels
@@ -86,6 +96,13 @@ def test_mixed_validation_has_the_same_clips_and_mixes_the_classes(folders):
     assert np.count_nonzero(np.diff(mixed[1])) > np.count_nonzero(np.diff(ordered[1]))
 
 
-def test_a_test_folder_is_needed_for_each_task(folders):
+def test_folders_that_would_not_be_used_are_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="entry for each of the 2 folders"):
         load(folders, "--test_dir=somewhere")
+    with pytest.raises(ValueError, match="into <folder>/_background_noise_/"):
+        load(folders, "--noise_dir=somewhere")
+    magichub = tmp_path / "mc_kws"
+    magichub.mkdir()
+    (magichub / "UTTRANSINFO.txt").touch()
+    with pytest.raises(ValueError, match="speakers of its own"):
+        load([*folders, str(magichub)], "--test_dir=,,somewhere")

@@ -18,7 +18,6 @@ def test_a_new_folder_is_made_with_its_settings(tmp_path):
     assert again.resumed
     with again.locked():
         assert again.state("english: SWR at c = 0.1").read_bytes() == b"state"
-        assert again.state("english: SWR at c = 0.3") != again.state("english: SWR at c = 0.1")
 
 
 def test_other_settings_are_refused_with_the_difference(tmp_path):
@@ -64,13 +63,30 @@ def test_only_one_process_writes_a_folder(tmp_path):
         pass
 
 
-def test_half_written_files_of_a_killed_run_are_removed(tmp_path):
-    with RunFolder(tmp_path / "run", SETTINGS).locked():
-        pass
-    abandoned = tmp_path / "run" / "state" / ".123.base.h5"
-    abandoned.touch()
-    with RunFolder(tmp_path / "run", SETTINGS).locked():
-        assert not abandoned.exists()
+@pytest.mark.parametrize("names", [("c++", "c-"), ("en-US", "en US"), ("की", "का"), ("A", "a")])
+def test_each_stage_has_a_state_of_its_own(names, tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    first, second = (folder.state(f"{name}: super-net") for name in names)
+    assert first != second
+
+
+def test_half_written_files_of_a_killed_run_are_removed_and_no_others(tmp_path):
+    script = (
+        "import os, pathlib, sys\n"
+        "from swr_keras.tasks.atomic import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.touch()\n"
+        "    os._exit(9)\n"
+    )
+    run = tmp_path / "run"
+    (run / "state").mkdir(parents=True)
+    for path in (run / "settings.json", run / "state" / "base.h5"):
+        subprocess.run([sys.executable, "-c", script, path], check=False)
+    users = run / "state" / ".2024.notes"
+    users.touch()
+    assert len(list(run.rglob(".*"))) == 3
+    with RunFolder(run, SETTINGS).locked():
+        assert list(run.rglob(".*")) == [users]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,5 +1,6 @@
 """The code of a report page that says how to use its files."""
 
+import copy
 import html
 import re
 import shutil
@@ -42,6 +43,23 @@ def test_python_snippet_runs(run, tmp_path, monkeypatch, capsys):
     exec(python, {"audio": clips[:4]})
     expected = LiteModel(data).predict(LogMel()(clips[:4])).argmax(-1)
     assert capsys.readouterr().out.strip() == str([["no", "yes", "go"][i] for i in expected])
+
+
+@pytest.mark.parametrize(
+    ("operator", "method"),
+    [
+        ("CONV_2D", "AddConv2D"),
+        ("ADD_N", "AddAddN"),
+        ("L2_NORMALIZATION", "AddL2Normalization"),
+        ("BATCH_MATMUL", "AddBatchMatMul"),
+        ("CUMSUM", "AddCumSum"),
+        ("PADV2", "AddPadV2"),
+    ],
+)
+def test_operators_are_registered_by_the_methods_of_tflite_micro(operator, method, run):
+    bundle = copy.deepcopy(run["tasks"][0]["bundles"][0])
+    bundle["manifest"]["operators"] = {operator: 1}
+    assert f"operators.{method}();" in snippets(run, bundle)[1]
 
 
 _STUBS = {
