@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import layers, tree
 
+from swr_keras.layers import conversion
+
 _TRAINING_ONLY = (
     layers.AlphaDropout,
     layers.Dropout,
@@ -66,9 +68,7 @@ def trace(model: keras.Model) -> Graph:
 def copy_model(model: keras.Model) -> keras.Model:
     """Copies a Functional or built Sequential model with its weights, not compiled."""
     _check_functional(model)
-    copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.get_weights())
-    return copy
+    return conversion.copy_model(model)
 
 
 def static_inputs(structure: Any) -> Any:
@@ -96,8 +96,9 @@ def _check_functional(model):
     if not isinstance(model, keras.Model) or getattr(model, "inputs", None) is None:
         raise ValueError(
             "Only built Functional and Sequential models, whose graph of layers is known, can be "
-            f"exported. Received: {model!r} of type {type(model).__name__}. Build it (call it "
-            "once) or rewrite it with `keras.Model(inputs, outputs)`."
+            f"exported. Received: {model!r} of type {type(model).__name__}. Build a Sequential "
+            "model (call it once), call `merge()` of a task model, or rewrite a subclassed model "
+            "with `keras.Model(inputs, outputs)`."
         )
     for tensor in model.inputs:
         if None in tensor.shape[1:]:

@@ -111,6 +111,9 @@ class SubSpectralNormalization(FusedBatchNormalization):
         return {**super().get_config(), "groups": self.groups}
 
 
+STATISTICS = ("moving_mean", "moving_variance")
+
+
 class TaskNormalization(keras.layers.Layer):
     """Says what of the batch norm layer mixed with it belongs to the task.
 
@@ -144,8 +147,8 @@ class TaskNormalization(keras.layers.Layer):
     def task_variables(self) -> dict:
         """Returns the variables that are the task's, by name."""
         names = {
-            "statistics": ("moving_mean", "moving_variance"),
-            "affine": ("moving_mean", "moving_variance", "gamma", "beta"),
+            "statistics": STATISTICS,
+            "affine": (*STATISTICS, "gamma", "beta"),
             "frozen": (),
         }[self.mode]
         variables = {name: getattr(self, name) for name in names}

@@ -36,7 +36,7 @@ class ReparametrizedLayer(keras.layers.Layer):
 
     Raises:
         ValueError: At construction, for a weight constraint (it would have to hold for the sum,
-            which no optimizer updates) or for `lora_rank`.
+            which no optimizer updates) or for `lora_rank`; later, for `enable_lora`.
 
     Source: eq. (1) of arXiv 2302.13435, section 2.1.
     """
@@ -53,13 +53,16 @@ class ReparametrizedLayer(keras.layers.Layer):
                     "Remove the constraint, or use a regularizer, which acts on the trained part."
                 )
         if getattr(self, "lora_rank", None):
-            raise ValueError(
-                f"{type(self).__name__} replaces LoRA and cannot be combined with it. "
-                f"Received: lora_rank={self.lora_rank}. Remove `lora_rank`."
-            )
+            self.enable_lora(self.lora_rank)
 
     kernel = _gated("kernel")
     bias = _gated("bias")
+
+    def enable_lora(self, rank, *args, **kwargs):
+        raise ValueError(
+            f"{type(self).__name__} replaces LoRA and cannot be combined with it. Received: "
+            f"rank {rank} for layer '{self.name}'. Leave LoRA out, or enable it on plain layers."
+        )
 
     def build(self, input_shape):
         self.gate = super().add_weight(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,15 +34,7 @@ class Policy:
     reading: str
 
     def __post_init__(self):
-        lengths = {
-            len(field)
-            for field in (self.layers, self.num_parameters, self.probabilities, self.selected)
-        }
-        if len(lengths) != 1 or lengths == {0}:
-            raise ValueError(
-                "A policy needs layers, num_parameters, probabilities and selected of one length "
-                f"above 0. Received lengths: {sorted(lengths)}."
-            )
+        _check_lengths(self.layers, self.num_parameters, self.probabilities, self.selected)
         if len(set(self.layers)) != len(self.layers):
             raise ValueError(f"The layers of a policy must differ. Received: {self.layers}.")
         if min(self.num_parameters) < 1:
@@ -51,7 +44,7 @@ class Policy:
         if not all(0 <= p <= 1 for p in self.probabilities):
             raise ValueError(f"Probabilities must be in [0, 1]. Received: {self.probabilities}.")
         check_target_cost(self.target_cost)
-        _check_reading(self.reading)
+        check_reading(self.reading)
 
     @classmethod
     def from_probabilities(
@@ -78,7 +71,8 @@ class Policy:
             ValueError: For a cost outside [0, 1], another reading, or lengths that differ.
         """
         check_target_cost(target_cost)
-        _check_reading(reading)
+        check_reading(reading)
+        _check_lengths(layers, num_parameters, probabilities)
         probabilities = tuple(float(p) for p in probabilities)
         if reading == "threshold":
             selected = tuple(p > 0.5 for p in probabilities)
@@ -190,25 +184,35 @@ class Policy:
 
 def check_target_cost(target_cost: float):
     """Raises ValueError unless a target cost is a number in [0, 1]."""
-    if not isinstance(target_cost, int | float) or not 0 <= target_cost <= 1:
+    if not isinstance(target_cost, numbers.Real) or not 0 <= target_cost <= 1:
         raise ValueError(
             "A target cost is the share of the base's parameters that a task may own, a number "
             f"from 0 to 1. Received: {target_cost!r}."
         )
 
 
-def _check_reading(reading):
+def check_reading(reading: str):
+    """Raises ValueError unless `reading` is a way to read a policy from probabilities."""
     if reading not in READINGS:
         raise ValueError(
             f"The reading of a policy must be one of {READINGS}. Received: {reading!r}."
         )
 
 
+def _check_lengths(*fields):
+    lengths = sorted({len(field) for field in fields})
+    if len(lengths) != 1 or lengths == [0]:
+        raise ValueError(
+            "A policy needs layers, num_parameters, probabilities and selected of one length "
+            f"above 0. Received lengths: {lengths}."
+        )
+
+
 def _fill_budget(num_parameters, probabilities, target_cost):
-    budget = target_cost * sum(num_parameters)
+    total = sum(num_parameters)
     selected, owned = [False] * len(probabilities), 0
     for index in sorted(range(len(probabilities)), key=lambda i: -probabilities[i]):
-        if owned + num_parameters[index] <= budget:
+        if (owned + num_parameters[index]) / total <= target_cost:
             selected[index] = True
             owned += num_parameters[index]
     return tuple(selected)

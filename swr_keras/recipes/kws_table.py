@@ -41,7 +41,8 @@ def comparison(runs: Iterable[dict[str, Any]]) -> str:
     tasks: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         tasks.setdefault(run["task"], []).append(run)
-    sections, seeds = [], {}
+    sections: list[str] = []
+    seeds: dict[int, list[dict[tuple[str, float | None], Any]]] = {}
     for task, members in sorted(tasks.items()):
         _check_comparable(task, members)
         clips, averages = members[0]["clips"], [_averages(run) for run in members]

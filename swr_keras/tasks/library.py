@@ -82,9 +82,20 @@ class TaskLibrary:
         return "\n".join(lines)
 
     def save(self, folder: str | os.PathLike):
-        """Writes `base.keras` and one `<name>.swr.h5` a task into a folder, made if needed."""
+        """Writes `base.keras` and one `<name>.swr.h5` a task into a folder, made if needed.
+
+        Raises:
+            ValueError: If the folder has packs of other tasks, which `load` would take for tasks
+                of this library. Nothing is written.
+        """
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        others = sorted(_packs_in(folder).keys() - self._packs.keys())
+        if others:
+            raise ValueError(
+                f"'{folder}' has packs of tasks that aren't in this library: {others}. Save to "
+                f"another folder, or remove their '{_SUFFIX}' files."
+            )
         save_model(self.base, folder / "base.keras")
         for name, pack in self._packs.items():
             pack.save(folder / f"{name}{_SUFFIX}")
@@ -101,9 +112,14 @@ class TaskLibrary:
         if not (folder / "base.keras").is_file():
             raise FileNotFoundError(f"'{folder}' is no task library: it has no 'base.keras'.")
         library = cls(keras.saving.load_model(folder / "base.keras"))
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
-            library.add(path.name.removesuffix(_SUFFIX), TaskPack.load(path))
+        for name, path in _packs_in(folder).items():
+            library.add(name, TaskPack.load(path))
         return library
+
+
+def _packs_in(folder):
+    paths = sorted(folder.glob(f"[!.]*{_SUFFIX}"))
+    return {path.name.removesuffix(_SUFFIX): path for path in paths}
 
 
 def save_model(model: keras.Model, path: str | os.PathLike):

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import pathlib
+from typing import Any
 
 import h5py
 import keras
@@ -14,17 +16,19 @@ import numpy as np
 from swr_keras.policy.policy import Policy
 from swr_keras.tasks.atomic import write_atomically
 
-_FORMAT = "swr_keras.pack/1"
+_FORMAT = "swr_keras.pack/2"
 _PREFIX_BYTES = 512
 _HEADER = ("num_classes", "batch_norm", "head", "base_fingerprint")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TaskPack:
     """What makes a task of a base: deltas, head, batch norm state and policy.
 
     A file of it is HDF5 behind a prefix of 512 bytes that holds a checksum of the rest, so a
-    damaged file is never loaded.
+    damaged file is never loaded. The HDF5 has two datasets of bytes: `arrays`, all values one
+    after the other, and `header`, JSON with the name, shape and dtype of each array and the rest.
+    A dataset an array would take several times the room.
 
     Attributes:
         arrays: The task's variables by layer path and name, e.g. `"stem_conv/kernel_delta"`.
@@ -97,26 +101,29 @@ class TaskPack:
 
     def _to_hdf5(self):
         buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file:
-            header = {name: getattr(self, name) for name in _HEADER}
-            header["policy"] = self.policy.to_json()
-            file.attrs["header"] = json.dumps({**header, "keras": keras.version()})
-            for name, array in self.arrays.items():
-                file[name] = array
+        header: dict[str, Any] = {name: getattr(self, name) for name in _HEADER}
+        header["policy"] = self.policy.to_json()
+        header["arrays"] = [(name, a.shape, a.dtype.name) for name, a in self.arrays.items()]
+        header["keras"] = keras.version()
+        content = b"".join(array.tobytes() for array in self.arrays.values())
+        # Objects of HDF5 1.10 take half the room of the default's.
+        with h5py.File(buffer, "w", libver="v110") as file:
+            text = np.frombuffer(json.dumps(header).encode(), "uint8")
+            file.create_dataset("header", data=text, compression="gzip")
+            file.create_dataset("arrays", data=np.frombuffer(content, "uint8"))
         return buffer.getvalue()
 
     @classmethod
     def _from_hdf5(cls, content):
-        arrays = {}
-
-        def collect(name, item):
-            if isinstance(item, h5py.Dataset):
-                arrays[name] = item[()]
-
         with h5py.File(io.BytesIO(content), "r") as file:
-            header = json.loads(file.attrs["header"])
-            file.visititems(collect)
+            header = json.loads(file["header"][()].tobytes())
+            values = file["arrays"][()].tobytes()
         header.pop("keras")
+        arrays, start = {}, 0
+        for name, shape, dtype in header["arrays"]:
+            array = np.frombuffer(values, np.dtype(dtype), math.prod(shape), start)
+            arrays[name] = array.reshape(shape)
+            start += array.nbytes
         header.update(arrays=arrays, policy=Policy.from_json(header["policy"]))
         return cls(**header)
 

@@ -17,7 +17,7 @@ from swr_keras.policy.gates import (
 from swr_keras.policy.network import PolicyNetwork
 from swr_keras.policy.policy import Policy, check_target_cost
 from swr_keras.training.supernet import SuperNet
-from swr_keras.training.transfer_model import update_loss
+from swr_keras.training.transfer_model import batch_size, update_loss
 
 COST_GRID = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _COST_DRAWS = 64
@@ -54,13 +54,14 @@ class PolicySearch(keras.Model):
     def __init__(self, supernet: SuperNet, *, hidden_units=64, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.supernet = supernet
-        self.gates = [layer.gate for layer in supernet.policy_layers.values()]
         self.num_parameters = [layer.num_parameters() for layer in supernet.policy_layers.values()]
         sizes = np.asarray(self.num_parameters, "float32")
         self.layer_weights = sizes / sizes.sum()
-        self.network = PolicyNetwork(len(self.gates), hidden_units)
+        self.network = PolicyNetwork(len(self.num_parameters), hidden_units)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.temperature = self.add_weight(name="temperature", shape=(), trainable=False)
+        self.temperature = self.add_weight(
+            name="temperature", shape=(), initializer="ones", trainable=False
+        )
         self.task_loss = keras.metrics.Mean("task_loss")
         self.cost_loss = keras.metrics.Mean("cost_loss")
         self.expected_cost = keras.metrics.Mean("expected_cost")
@@ -81,8 +82,8 @@ class PolicySearch(keras.Model):
         Args:
             cost_weight: Factor of the cost loss (lambda of the paper).
             cost_form: `"l1"` or `"l2"`, see `policy.cost_loss`.
-            temperatures: Gumbel-softmax temperature at the first and the last step; it falls by a
-                cosine between them.
+            temperatures: Gumbel-softmax temperature at the first and the last step; `fit` lowers
+                it by a cosine between them, epoch by epoch if the number of steps isn't known.
         """
         if cost_form not in COST_FORMS:
             raise ValueError(f"`cost_form` must be one of {COST_FORMS}. Received: {cost_form!r}.")
@@ -95,6 +96,7 @@ class PolicySearch(keras.Model):
         self.cost_weight = cost_weight
         self.cost_form = cost_form
         self.temperatures = temperatures
+        self.temperature.assign(temperatures[0])
 
     def fit(self, *args, callbacks=None, **kwargs):
         """`keras.Model.fit`; warns if the policy learned doesn't follow the target cost."""
@@ -141,14 +143,14 @@ class PolicySearch(keras.Model):
         task_loss = self.compute_loss(x, y, y_pred, sample_weight)
         expected = expected_cost(ops.softmax(logits)[..., 0], self.layer_weights)
         cost = cost_loss(expected, costs, self.cost_form)
-        self.task_loss.update_state(task_loss * replicas)
-        self.cost_loss.update_state(cost)
+        self.task_loss.update_state(task_loss * replicas, sample_weight=batch_size(x))
+        self.cost_loss.update_state(cost, sample_weight=batch_size(x))
         self.expected_cost.update_state(ops.mean(expected))
         return task_loss + self.cost_weight * cost / replicas, y_pred
 
     def _updated_metrics(self, data, loss, y_pred):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        update_loss(self, loss)
+        update_loss(self, loss, x)
         self.tracking_error.update_state(self._grid_error())
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -159,7 +161,8 @@ class PolicySearch(keras.Model):
     def probabilities(self, target_cost: float) -> np.ndarray:
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
         check_target_cost(target_cost)
-        return ops.convert_to_numpy(self.network.probabilities(ops.full((1,), target_cost))[0])
+        cost = ops.full((1,), float(target_cost))
+        return ops.convert_to_numpy(self.network.probabilities(cost)[0])
 
     def policy(self, target_cost: float, reading: str = "budget") -> Policy:
         """Returns the policy for a target cost; any cost can be asked for, without training.
@@ -216,11 +219,11 @@ class _Annealing(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
-        self.on_train_batch_begin(0)
 
     def on_train_batch_begin(self, batch, logs=None):
-        steps = self.params.get("steps") or 1
-        progress = (self.epoch + min(batch / steps, 1.0)) / self.params["epochs"]
+        steps = self.params["steps"]
+        share_of_epoch = batch / steps if steps else 0.0
+        progress = (self.epoch + share_of_epoch) / self.params["epochs"]
         temperature = annealed_temperature(progress, *self.search.temperatures)
         self.search.temperature.assign(temperature)
 

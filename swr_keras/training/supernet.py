@@ -22,9 +22,8 @@ class SuperNet(TransferModel):
         seed: Seed of the draws of gates.
         base, num_classes, batch_norm, head: As for `TransferModel`, and its errors.
 
-    Source: section 2.3 of arXiv 2302.13435, which leaves open which gates the super-net is trained
-    with; sampled gates as in Bender et al., "Understanding and Simplifying One-Shot Architecture
-    Search", ICML 2018.
+    Source: section 2.3 of arXiv 2302.13435, which trains with every gate open; sampled gates as in
+    Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018.
     """
 
     def __init__(self, base, *, sample_gates=True, seed=0, **kwargs):
@@ -51,7 +50,7 @@ class SuperNet(TransferModel):
             return super().test_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = self(x, gates=self._drawn_gates())
-        update_loss(self, self.compute_loss(x, y, y_pred, sample_weight, training=False))
+        update_loss(self, self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _run(self, inputs, gates, *, keep_statistics):

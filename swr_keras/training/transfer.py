@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.layers.conversion import walk
+from swr_keras.policy.policy import Policy, check_reading, check_target_cost
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
@@ -55,9 +56,10 @@ def transfer(
         The trained task model: `.merge()` gives the plain Keras model, `.pack()` the task pack.
 
     Raises:
-        ValueError: For a target cost outside [0, 1]; see also `reparametrize`.
+        ValueError: For a target cost outside [0, 1] or another reading; see also `reparametrize`.
     """
     check_target_cost(target_cost)
+    check_reading(reading)
     common: dict[str, Any] = {
         "num_classes": num_classes,
         "validation_data": validation_data,
@@ -221,7 +223,7 @@ def cosine_decay(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
 
 def classification_loss(model: keras.Model) -> keras.losses.Loss:
     """Returns the sparse cross-entropy for a model that ends in logits or in a softmax."""
-    last = getattr(model, "model", model).layers[-1]
+    *_, (_, last) = walk(getattr(model, "model", model))
     softmax = getattr(last, "activation", None) is keras.activations.softmax
     softmax = softmax or isinstance(last, keras.layers.Softmax)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)

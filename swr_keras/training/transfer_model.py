@@ -2,9 +2,10 @@
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 from swr_keras.layers.conversion import find_head, merge, policy_layers, reparametrize, walk
-from swr_keras.layers.normalization import TaskNormalization
+from swr_keras.layers.normalization import STATISTICS, TaskNormalization
 
 
 class TransferModel(keras.Model):
@@ -20,24 +21,23 @@ class TransferModel(keras.Model):
         model: The reparametrized model.
         policy_layers: Its reparametrized layers by path, in the order of the model.
         open_layers: Paths of those whose gate is open.
-        owned_variables: The variables that training changes by gradient: the deltas of layers
-            with an open gate, the head and, with `batch_norm="affine"`, gamma and beta.
 
     Raises:
-        ValueError: See `reparametrize`.
+        ValueError: If `base` has several outputs; see also `reparametrize`.
     """
 
     def __init__(self, base, *, num_classes=None, batch_norm="statistics", head=None, **kwargs):
         super().__init__(**kwargs)
         self.head_path = find_head(base, head)
-        self.num_classes = num_classes or base.output_shape[-1]
+        output = _output_of(base)
+        num_classes = output.shape[-1] if num_classes is None else num_classes
         self.batch_norm = batch_norm
         self.model = reparametrize(
-            base, num_classes=self.num_classes, head=self.head_path, batch_norm=batch_norm
+            base, num_classes=num_classes, head=self.head_path, batch_norm=batch_norm
         )
+        self.num_classes = int(num_classes)
         self.policy_layers = policy_layers(self.model)
         self.open_layers: frozenset[str] = frozenset()
-        self.owned_variables: list[keras.Variable] = []
         self.built = True
 
     def call(self, inputs, training=None):
@@ -62,6 +62,33 @@ class TransferModel(keras.Model):
             variables |= {f"{path}/{name}": variable for name, variable in own.items()}
         return variables
 
+    @property
+    def owned_variables(self) -> list[keras.Variable]:
+        """The variables that training changes by gradient, whatever `trainable` says of layers.
+
+        These are the deltas of layers with an open gate, the head and, with
+        `batch_norm="affine"`, gamma and beta.
+        """
+        own = self.task_variables().items()
+        return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
+
+    def load_weights(self, *args, **kwargs):
+        """`keras.Model.load_weights`, of a model with the same layers open.
+
+        Raises:
+            ValueError: If other layers were open; this model stays as it was.
+        """
+        before = self.get_weights()
+        super().load_weights(*args, **kwargs)
+        found = {path for path, layer in self.policy_layers.items() if float(layer.gate)}
+        if found != self.open_layers:
+            self.set_weights(before)
+            raise ValueError(
+                "The weights were saved with another policy: the open layers differ in "
+                f"{sorted(found ^ self.open_layers)}. Load them into a model of the policy they "
+                "were trained with."
+            )
+
     def train_step(self, data):
         """One step on the owned variables alone, whatever `trainable` says of the layers."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -69,9 +96,9 @@ class TransferModel(keras.Model):
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.owned_variables)
-        self.optimizer.apply(gradients, self.owned_variables)
-        update_loss(self, loss)
+        owned = self.owned_variables
+        self.optimizer.apply(tape.gradient(scaled, owned), owned)
+        update_loss(self, loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def merge(self, *, check_on=None) -> keras.Model:
@@ -86,19 +113,31 @@ class TransferModel(keras.Model):
         )
 
     def _open(self, paths):
-        """Opens the gates of these layers, closes all others, and collects what is owned."""
+        """Opens the gates of these layers and closes all others."""
         self.open_layers = frozenset(paths)
         for path, layer in self.policy_layers.items():
             layer.gate.assign(float(path in self.open_layers))
             for delta in layer.delta.values():
                 delta.trainable = path in self.open_layers
-        own = self.task_variables().values()
-        self.owned_variables = [variable for variable in own if variable.trainable]
 
 
-def update_loss(model: keras.Model, loss):
+def _output_of(base):
+    if len(base.outputs) != 1:
+        raise ValueError(
+            f"The base of a classifier must have one output. Received: '{base.name}' with "
+            f"{len(base.outputs)} outputs. Make a model of one: `keras.Model(base.input, output)`."
+        )
+    return base.outputs[0]
+
+
+def update_loss(model: keras.Model, loss, inputs):
     """Adds the loss of a custom step, divided by the replicas as Keras does, to the metrics."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     for metric in model.metrics:
         if metric.name == "loss":
-            metric.update_state(loss * replicas)
+            metric.update_state(loss * replicas, sample_weight=batch_size(inputs))
+
+
+def batch_size(inputs):
+    """Returns the number of examples in a batch of inputs, by which Keras weights its loss."""
+    return tf.shape(next(each for each in tree.flatten(inputs) if each is not None))[0]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import swr_keras as swr
 from swr_keras.backbones.bcresnet import bcresnet
 from swr_keras.export import deploy_graph
 from swr_keras.layers.normalization import FusedBatchNormalization, SubSpectralNormalization
@@ -238,13 +239,34 @@ def test_mixed_precision_becomes_float32():
     assert all(layer.compute_dtype == "float32" for layer in deployed.layers)
 
 
-def test_subclassed_model_is_refused():
-    class Subclassed(keras.Model):
-        def call(self, inputs):
-            return inputs
+def test_what_an_adapted_or_compiled_model_knows_is_copied():
+    norm = layers.Normalization()
+    norm.adapt(np.random.default_rng(0).normal(5.0, 3.0, (20, 6)))
+    inner = keras.Sequential([keras.Input((6,)), norm, layers.Dense(3)])
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2)(inner(inputs)))
+    for one in (inner, model):
+        one.compile("adam", lambda y, y_pred: keras.ops.mean(y - y_pred))
+    assert_equivalent(model)
 
-    with pytest.raises(ValueError, match=r"Functional and Sequential.*Subclassed.*Build it"):
-        deploy_graph(Subclassed(name="mine"))
+
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def task_model():
+    base = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="a"), layers.Dense(2)])
+    return swr.TaskModel(base, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [(Subclassed, r"Subclassed.*rewrite a subclassed"), (task_model, r"TaskModel.*`merge\(\)`")],
+)
+def test_subclassed_model_is_refused(build, message):
+    with pytest.raises(ValueError, match=f"Functional and Sequential.*{message}"):
+        deploy_graph(build())
 
 
 def test_unbuilt_sequential_is_refused():

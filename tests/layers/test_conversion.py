@@ -58,6 +58,46 @@ def adapted_by_lora():
     return model
 
 
+def adapted():
+    inputs = keras.Input((3, 4))
+    values = np.random.default_rng(2).normal(5.0, 3.0, (20, 3, 4))
+    norm, wrapped = layers.Normalization(), layers.Normalization()
+    bins = layers.Discretization(num_bins=3)
+    for layer, examples in ((norm, values), (wrapped, values[:, 0] + 1.0), (bins, values)):
+        layer.adapt(examples)
+    x = layers.TimeDistributed(wrapped)(norm(inputs))
+    x = layers.Add()([x, layers.Rescaling(1.0)(bins(inputs))])
+    x = layers.Dense(4, name="dense")(layers.Flatten()(x))
+    return keras.Model(inputs, layers.Dense(3, name="head")(x), name="adapted")
+
+
+def functions():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="dense")(inputs)
+    x = layers.Lambda(lambda t: 2.0 * t, output_shape=lambda shape: shape, name="double")(x)
+    x = keras.ops.reshape(x, (-1, 2, 2))
+    x = keras.ops.mean(x, axis=(1,), keepdims=False)
+    return keras.Model(inputs, layers.Dense(3, name="head")(x), name="functions")
+
+
+def compiled():
+    def loss_of_mine(y, y_pred):
+        return keras.ops.mean(keras.ops.square(y - y_pred))
+
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="deep")], name="inner")
+    inputs = keras.Input((4,))
+    base = keras.Model(inputs, layers.Dense(3, name="head")(inner(inputs)), name="compiled")
+    for model in (inner, base):
+        model.compile("adam", loss_of_mine)
+    return base
+
+
+def frozen():
+    base = sequential()
+    base.trainable = False
+    return base
+
+
 BASES = [
     (sequential, ["conv", "head"]),
     (nested, ["first", "inner/deep", "head"]),
@@ -65,6 +105,10 @@ BASES = [
     (multi_input, ["left", "right", "head"]),
     (unknown_layer, ["dense", "head"]),
     (adapted_by_lora, ["dense", "head"]),
+    (adapted, ["dense", "head"]),
+    (functions, ["dense", "head"]),
+    (compiled, ["inner/deep", "head"]),
+    (frozen, ["conv", "head"]),
 ]
 bases = pytest.mark.parametrize(("build", "paths"), BASES, ids=[b.__name__ for b, _ in BASES])
 
@@ -108,6 +152,7 @@ def test_merged_model_is_plain_and_equal(build, paths):
     merged = swr.merge(model, check_on=x)
     np.testing.assert_allclose(merged(x), model(x), rtol=1e-5, atol=1e-5)
     assert np.any(np.asarray(merged(x)) != np.asarray(base(x)))
+    assert not merged.compiled
     if build is not adapted_by_lora:
         assert [type(layer) for layer in merged.layers] == [type(layer) for layer in base.layers]
         assert merged.count_params() == base.count_params()
@@ -122,6 +167,32 @@ def test_new_head_is_plain_and_trainable(build, paths):
     head = model.get_layer("head")
     assert type(head) is layers.Dense
     assert all(v.trainable for v in head.weights)
+
+
+@pytest.mark.parametrize("mode", ["statistics", "affine", "frozen"])
+def test_a_frozen_base_leaves_the_same_to_train(mode):
+    base = frozen()
+    models = [swr.reparametrize(b, num_classes=2, batch_norm=mode) for b in (base, sequential())]
+    names, expected = ([v.path for v in model.trainable_variables] for model in models)
+    assert names == expected and "sequential/head/kernel" in names
+    assert models[0].get_layer("norm").trainable
+    assert not base.trainable and not base.get_layer("head").trainable
+
+
+def test_operations_that_keras_cannot_serialize_are_shared():
+    inputs = keras.Input((2,))
+    x = keras.ops.clip(layers.Dense(2)(inputs), -1.0, np.float32([0.1, 0.2]))
+    base = keras.Model(inputs, layers.Dense(3)(x))
+    np.testing.assert_array_equal(swr.reparametrize(base)(np.ones((2, 2))), base(np.ones((2, 2))))
+
+
+def test_a_merged_model_can_be_saved_and_loaded(tmp_path):
+    inputs = keras.Input((4,))
+    x = layers.Lambda(lambda t: 2.0 * t, output_shape=lambda shape: shape)(inputs)
+    base = keras.Model(inputs, layers.Dense(3)(x))
+    swr.merge(swr.reparametrize(base)).save(tmp_path / "merged.keras")
+    restored = keras.saving.load_model(tmp_path / "merged.keras", safe_mode=False)
+    np.testing.assert_array_equal(restored(np.ones((2, 4))), base(np.ones((2, 4))))
 
 
 def test_layers_of_other_classes_stay_frozen_and_are_listed(caplog):
@@ -150,18 +221,37 @@ def test_nothing_to_convert_is_an_error():
         swr.reparametrize(model)
 
 
-def test_subclassed_and_unbuilt_models_are_refused():
-    class Subclassed(keras.Model):
-        pass
-
-    for model in (Subclassed(), keras.Sequential([layers.Dense(3)])):
-        with pytest.raises(ValueError, match="Functional or Sequential model"):
-            swr.reparametrize(model)
+class Subclassed(keras.Model):
+    pass
 
 
-def test_reparametrizing_twice_is_refused():
-    with pytest.raises(ValueError, match="reparametrized already.*merge"):
-        swr.reparametrize(swr.reparametrize(sequential()))
+@pytest.mark.parametrize("take", [swr.reparametrize, swr.SuperNet, find_head])
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (Subclassed, "Functional or Sequential model"),
+        (lambda: keras.Sequential([layers.Dense(3)]), "Functional or Sequential model"),
+        (lambda: swr.reparametrize(sequential()), "reparametrized already.*merge"),
+    ],
+    ids=["subclassed", "unbuilt", "reparametrized"],
+)
+def test_models_that_are_no_base_are_refused(build, message, take):
+    with pytest.raises(ValueError, match=message):
+        take(build())
+
+
+def test_a_layer_that_changes_frozen_weights_is_refused():
+    wrapped = layers.SpectralNormalization(layers.Dense(4), name="spectral")
+    base = keras.Sequential([keras.Input((4,)), wrapped, layers.Dense(3)])
+    with pytest.raises(ValueError, match="'spectral' is a SpectralNormalization.*Rebuild"):
+        swr.reparametrize(base)
+
+
+@pytest.mark.parametrize("take", [swr.reparametrize, swr.SuperNet])
+@pytest.mark.parametrize("num_classes", [0, -1, 2.0, "3"])
+def test_impossible_numbers_of_classes(num_classes, take):
+    with pytest.raises(ValueError, match="`num_classes` must be a whole number.*Received"):
+        take(sequential(), num_classes=num_classes)
 
 
 def test_head_must_be_a_layer_with_outputs_for_classes():
@@ -172,13 +262,28 @@ def test_head_must_be_a_layer_with_outputs_for_classes():
         find_head(base, "tail")
     with pytest.raises(ValueError, match="must be a Dense or convolution.*'norm'"):
         find_head(base, "norm")
+    with pytest.raises(ValueError, match="must name a layer"):
+        find_head(keras.Sequential([keras.Input((4,)), layers.ReLU()]))
 
 
-def test_parity_check_catches_weights_that_are_not_finite():
-    model = swr.reparametrize(sequential())
+def two_outputs():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="conv")(inputs)
+    return keras.Model(inputs, {"wide": layers.Dense(3)(x), "narrow": layers.Dense(1)(x)})
+
+
+@pytest.mark.parametrize("build", [sequential, two_outputs])
+def test_parity_check_catches_weights_that_are_not_finite(build):
+    model = swr.reparametrize(build())
+    swr.merge(model, check_on=inputs_of(model))
     model.get_layer("conv").delta["bias"].assign(np.full(4, np.nan))
     with pytest.raises(ValueError, match="differs"):
         swr.merge(model, check_on=inputs_of(model))
+
+
+def test_a_base_with_several_outputs_is_no_classifier():
+    with pytest.raises(ValueError, match="one output.*2 outputs"):
+        swr.SuperNet(two_outputs())
 
 
 def test_batch_norm_mode_reaches_every_batch_norm():

@@ -186,6 +186,10 @@ def test_constraint_is_refused():
 def test_lora_is_refused():
     with pytest.raises(ValueError, match="cannot be combined"):
         swr.SWRDense(4, lora_rank=2)
+    layer = swr.SWRDense(4)
+    layer.build((None, 3))
+    with pytest.raises(ValueError, match="cannot be combined"):
+        layer.enable_lora(2)
 
 
 def test_setting_the_effective_weight_is_refused():

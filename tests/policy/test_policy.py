@@ -1,7 +1,9 @@
 import json
+from fractions import Fraction
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swr_keras.policy import Policy
@@ -24,9 +26,19 @@ def test_budget_is_never_exceeded_and_nothing_left_out_would_fit(question):
     layers, sizes, probabilities, target = question
     policy = Policy.from_probabilities(layers, sizes, probabilities, target)
     assert policy.achieved_cost <= target
-    budget = target * sum(sizes)
     for size, chosen in zip(sizes, policy.selected, strict=True):
-        assert chosen or policy.owned_parameters + size > budget
+        cost = Fraction(policy.owned_parameters + size, sum(sizes))
+        assert chosen or cost > Fraction(target)
+
+
+@given(questions(), st.sets(st.integers(0, 19)))
+@example((["a", "b"], [29, 71], [0.9, 0.1], 0.0), {0})
+def test_the_cost_of_a_choice_is_budget_enough_for_it(question, choice):
+    layers, sizes, _, _ = question
+    chosen = [path for index, path in enumerate(layers) if index in choice]
+    made = Policy.from_layers(dict(zip(layers, sizes, strict=True)), chosen)
+    read = Policy.from_probabilities(layers, sizes, made.probabilities, made.achieved_cost)
+    assert read.selected_layers == made.selected_layers
 
 
 @given(questions())
@@ -65,6 +77,22 @@ def test_table_shows_every_layer_and_the_costs():
 def test_impossible_target_cost(cost):
     with pytest.raises(ValueError, match="a number from 0 to 1. Received"):
         Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, cost)
+
+
+@pytest.mark.parametrize("cost", [np.float32(0.5), np.float64(0.5), np.int64(1), Fraction(1, 2)])
+def test_any_real_number_is_a_target_cost(cost):
+    policy = Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, cost)
+    assert policy.target_cost == cost
+    assert Policy.from_json(policy.to_json()) == policy
+
+
+@pytest.mark.parametrize("reading", ["budget", "threshold"])
+@pytest.mark.parametrize(
+    ("sizes", "probabilities"), [(SIZES[:3], PROBABILITIES), (SIZES, PROBABILITIES[:3]), ((), ())]
+)
+def test_lengths_that_differ(sizes, probabilities, reading):
+    with pytest.raises(ValueError, match="of one length"):
+        Policy.from_probabilities(LAYERS, sizes, probabilities, 0.5, reading)
 
 
 def test_impossible_arguments():

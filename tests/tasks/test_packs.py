@@ -46,6 +46,42 @@ def test_pack_holds_just_what_the_task_owns(base, task, path):
     assert pack.num_bytes == 4 * sum(array.size for array in pack.arrays.values())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16"])
+def test_round_trip_under_each_precision(dtype, tmp_path):
+    keras.config.set_dtype_policy(dtype)
+    try:
+        base = keras.Sequential(
+            [keras.Input((5,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
+            + [keras.layers.Dense(2, name="head")]
+        )
+        pack = swr.TaskModel(base, [base.layers[0].name]).pack()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    pack.save(tmp_path / "a.swr.h5")
+    loaded = swr.TaskPack.load(tmp_path / "a.swr.h5")
+    assert list(loaded.arrays) == list(pack.arrays)
+    for name, array in pack.arrays.items():
+        assert loaded.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+    restored = swr.TaskModel.from_pack(base, loaded)
+    assert {v.dtype for v in restored.owned_variables} == {v.dtype for v in base.layers[0].weights}
+
+
+def test_a_file_is_little_larger_than_its_arrays(tmp_path):
+    base = swr.backbones.bcresnet(1)
+    layers = swr.SuperNet(base).policy_layers
+    for chosen in ([], list(layers)):
+        pack = swr.TaskModel(base, chosen).pack()
+        pack.save(tmp_path / "a.swr.h5")
+        assert (tmp_path / "a.swr.h5").stat().st_size <= pack.num_bytes + 4096
+
+
+def test_packs_can_be_compared(task):
+    pack = task.pack()
+    assert pack == pack
+    assert pack != task.pack()
+
+
 def test_every_damaged_byte_and_every_truncation_is_found(path):
     data = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -107,6 +143,18 @@ def test_library_gives_merged_models_by_name(base, task, arrays, tmp_path):
     base_bytes = sum(v.numpy().nbytes for v in base.weights)
     assert restored.num_bytes == base_bytes + 2 * task.pack().num_bytes
     assert f"{2 * base_bytes:,}" in str(restored)
+
+
+def test_library_is_not_saved_among_other_packs(base, task, path, tmp_path):
+    library = swr.TaskLibrary(base)
+    library.add("english", task.pack())
+    with pytest.raises(ValueError, match=r"aren't in this library: \['task'\]"):
+        library.save(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+    path.unlink()
+    for _ in range(2):
+        library.save(tmp_path)
+    assert list(swr.TaskLibrary.load(tmp_path)) == ["english"]
 
 
 def test_library_refuses_what_does_not_fit(base, task, tmp_path):

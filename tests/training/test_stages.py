@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -53,12 +54,25 @@ def test_training_moves_only_what_a_task_owns(base, arrays, chosen, mode):
         np.testing.assert_array_equal(old, new)
 
 
-def test_thawing_the_model_changes_nothing_that_is_frozen(base, arrays):
-    task = swr.TaskModel(base, ("conv",), num_classes=3)
-    task.trainable = False
-    task.trainable = True
+def test_a_frozen_base_is_trained_alike(base, arrays):
+    base.trainable = False
+    task = swr.TaskModel(base, ("conv",), num_classes=3, batch_norm="affine")
+    assert len(task.owned_variables) == 5
     before = snapshot(task.model)
     fit(task, arrays)
+    names = ("norm/gamma", "norm/moving_mean", "head/kernel", "conv/kernel_delta")
+    assert set(names) <= changed(before, task.model)
+    assert not base.trainable
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_trainable_changes_nothing_of_what_is_trained(base, arrays, trainable):
+    task = swr.TaskModel(base, ("conv",), num_classes=3)
+    task.trainable = False
+    task.trainable = trainable
+    before = snapshot(task.model)
+    fit(task, arrays)
+    assert {"conv/kernel_delta", "head/kernel"} <= changed(before, task.model)
     assert not {p for p in changed(before, task.model) if not is_owned(p, ("conv",), "statistics")}
 
 
@@ -120,13 +134,16 @@ def test_activity_regularizers_count_in_the_supernet_and_the_search(arrays):
     assert logs["task_loss"] == pytest.approx([expected, expected], rel=1e-3)
 
 
-def test_loss_shown_is_the_loss(base, arrays):
-    task = swr.TaskModel(base, (), num_classes=3, batch_norm="frozen")
-    task.compile(keras.optimizers.SGD(0.0), LOSS)
-    shown = task.fit(*arrays, batch_size=96, verbose=0).history["loss"][0]
-    logits = task(arrays[0], training=False)
-    assert shown == pytest.approx(float(LOSS(arrays[1], logits)), rel=0.2)
-    assert task.evaluate(*arrays, verbose=0) == pytest.approx(float(LOSS(arrays[1], logits)))
+@pytest.mark.parametrize("make", [lambda base, **k: swr.TaskModel(base, (), **k), swr.SuperNet])
+def test_loss_shown_is_the_loss(base, arrays, make):
+    next(each for each in base.layers if isinstance(each, keras.layers.Dropout)).rate = 0.0
+    model = make(base, num_classes=3, batch_norm="frozen")
+    model.compile(keras.optimizers.SGD(0.0), LOSS)
+    # The last batch is a smaller one.
+    shown = model.fit(*arrays, batch_size=64, shuffle=False, verbose=0).history["loss"][0]
+    expected = float(LOSS(arrays[1], model(arrays[0])))
+    assert shown == pytest.approx(expected, rel=1e-5)
+    assert model.evaluate(*arrays, batch_size=64, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
 def test_sample_weights_and_callbacks_work(base, arrays, tmp_path):
@@ -144,6 +161,36 @@ def test_sample_weights_and_callbacks_work(base, arrays, tmp_path):
     assert not any("delta" in path for path in changed(before, task.model))
     assert (tmp_path / "log.csv").read_text().startswith("epoch,accuracy,loss")
     task.load_weights(tmp_path / "a.weights.h5")
+
+
+def saved_values(path):
+    sizes = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, each: sizes.append(getattr(each, "size", 0)))
+    return sum(sizes)
+
+
+def test_weights_are_saved_once(base, tmp_path):
+    task = swr.TaskModel(base, ("conv",), num_classes=3)
+    search = swr.PolicySearch(swr.SuperNet(base, num_classes=3))
+    for model in (task, search.supernet, search):
+        model.save_weights(tmp_path / "a.weights.h5")
+        values = sum(variable.numpy().size for variable in model.variables)
+        assert saved_values(tmp_path / "a.weights.h5") <= values
+
+
+def test_weights_of_another_policy_are_refused(base, arrays, tmp_path):
+    saved, same, other = (
+        swr.TaskModel(base, (name,), num_classes=3) for name in ("conv", "conv", "pointwise")
+    )
+    fit(saved, arrays)
+    saved.save_weights(tmp_path / "a.weights.h5")
+    same.load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(same(arrays[0]), saved(arrays[0]))
+    before = snapshot(other.model)
+    with pytest.raises(ValueError, match=r"saved with another policy.*\['conv', 'pointwise'\]"):
+        other.load_weights(tmp_path / "a.weights.h5")
+    assert not changed(before, other.model)
 
 
 def test_saving_a_stage_whole_says_what_to_save(base, tmp_path):
@@ -226,6 +273,15 @@ def test_transfer_runs_all_stages_within_budget(base, dataset):
         np.testing.assert_array_equal(old, new)
     with pytest.raises(ValueError, match="from 0 to 1"):
         transfer.transfer(base, dataset, target_cost=10)
+    with pytest.raises(ValueError, match="reading of a policy.*'bugdet'"):
+        transfer.transfer(base, None, target_cost=0.1, reading="bugdet")
+
+
+def classifier(activation):
+    inputs = keras.Input((5,))
+    x = keras.layers.Dense(4)(inputs)
+    outputs = keras.layers.Dense(3, activation=activation, name="inner_head")(x)
+    return keras.Model(inputs, outputs, name="inner")
 
 
 @pytest.mark.parametrize(
@@ -234,12 +290,14 @@ def test_transfer_runs_all_stages_within_budget(base, dataset):
         ([keras.layers.Dense(3)], True),
         ([keras.layers.Dense(3, activation="softmax")], False),
         ([keras.layers.Dense(3), keras.layers.Softmax()], False),
+        ([classifier(None)], True),
+        ([classifier("softmax")], False),
     ],
 )
 def test_loss_follows_the_output_of_the_base(last, from_logits):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), *last])
     assert transfer.classification_loss(model).from_logits == from_logits
-    wrapped = swr.SuperNet(model, head=last[0].name)
+    wrapped = swr.SuperNet(model)
     assert transfer.classification_loss(wrapped).from_logits == from_logits
 
 
