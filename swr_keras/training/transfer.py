@@ -167,8 +167,12 @@ def fit_classifier(
 ) -> keras.callbacks.History:
     """Compiles and fits a classifier with Adam, a cosine to 0 and cross-entropy."""
     model.compile(
-        keras.optimizers.Adam(learning_rate), classification_loss(model), metrics=["accuracy"]
+        keras.optimizers.Adam(learning_rate),
+        classification_loss(model),
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )
+    # Variables made while the step is traced would keep its graph in memory for good.
+    model.optimizer.build(model.trainable_variables)
     return model.fit(
         train,
         validation_data=validation_data,
