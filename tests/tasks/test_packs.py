@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import stat
+import time
 
 import keras
 import numpy as np
@@ -74,6 +75,14 @@ def test_a_file_is_little_larger_than_its_arrays(tmp_path):
         pack = swr.TaskModel(base, chosen).pack()
         pack.save(tmp_path / "a.swr.h5")
         assert (tmp_path / "a.swr.h5").stat().st_size <= pack.num_bytes + 4096
+
+
+def test_a_pack_is_saved_as_the_same_bytes_at_any_time(task, tmp_path):
+    pack = task.pack()
+    pack.save(tmp_path / "a.swr.h5")
+    time.sleep(1.1)
+    pack.save(tmp_path / "b.swr.h5")
+    assert (tmp_path / "a.swr.h5").read_bytes() == (tmp_path / "b.swr.h5").read_bytes()
 
 
 def test_packs_can_be_compared(task):
