@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from swr_keras.audio import FRONT_ENDS, SpeechCommands, training_dataset
 from swr_keras.backbones import bcresnet
-from swr_keras.data import FRONT_ENDS, SpeechCommands, training_dataset
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder in Speech Commands layout.", required=True)

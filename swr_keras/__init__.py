@@ -1,9 +1,9 @@
 """Scalable weight reparametrization: efficient multi-task transfer learning for tiny models."""
 
 from swr_keras import backbones, layers
+from swr_keras.accounting.summary import summary
 from swr_keras.layers.conversion import merge, reparametrize
 from swr_keras.policy.policy import Policy
-from swr_keras.reporting.summary import summary
 from swr_keras.tasks.library import TaskLibrary
 from swr_keras.tasks.pack import TaskPack
 from swr_keras.training.policy_search import PolicySearch

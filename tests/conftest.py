@@ -38,3 +38,33 @@ def arrays():
 @pytest.fixture
 def dataset(arrays):
     return tf.data.Dataset.from_tensor_slices(arrays).batch(32)
+
+
+@pytest.fixture(scope="session")
+def toy_model():
+    """A network from (8, 8, 2) to 3 logits."""
+    keras.utils.set_random_seed(2)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ],
+        name="toy",
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_examples():
+    return np.random.default_rng(3).normal(size=(40, 8, 8, 2)).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def toy_int8(toy_model, toy_examples):
+    """The same network as int8."""
+    from swr_keras.export import convert_int8
+
+    return convert_int8(toy_model, toy_examples)

@@ -1,12 +1,11 @@
 """Export to microcontrollers: int8 conversion, verified on TFLite Micro's kernels."""
 
 from swr_keras.export.arena import arena_bytes_host
-from swr_keras.export.c_array import c_array
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.flatbuffer import ExportError
 from swr_keras.export.int8 import convert_int8
 from swr_keras.export.lite_model import LiteModel
-from swr_keras.export.manifest import manifest, write_bundle
+from swr_keras.export.manifest import manifest
 from swr_keras.export.verify import Verification, verify_int8
 
 __all__ = [
@@ -14,10 +13,8 @@ __all__ = [
     "LiteModel",
     "Verification",
     "arena_bytes_host",
-    "c_array",
     "convert_int8",
     "deploy_graph",
     "manifest",
     "verify_int8",
-    "write_bundle",
 ]

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from swr_keras.export.trace import trace
+from swr_keras.export.trace import inference_graph
 
 
 def extremeness(model: keras.Model, examples: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def extremeness(model: keras.Model, examples: np.ndarray) -> np.ndarray:
 
 def _magnitude_probe(model):
     """A model that gives the largest magnitude of every activation, `(1, activations)`."""
-    graph = trace(model)
+    graph = inference_graph(model)
     activations = [
         tensor
         for call in graph.calls

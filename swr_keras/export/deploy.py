@@ -7,7 +7,8 @@ import keras
 from keras import tree
 
 from swr_keras.export import folding
-from swr_keras.export.trace import Call, bind, static_inputs, substitute, trace
+from swr_keras.export.trace import inference_graph
+from swr_keras.graph import Call, bind, inputs_like, substitute
 
 
 def deploy_graph(model: keras.Model) -> keras.Model:
@@ -36,8 +37,8 @@ def deploy_graph(model: keras.Model) -> keras.Model:
         ValueError: If the model or a model in it is subclassed or not built, if the size of an
             input other than the batch is unknown, or if a layer is called with `training=True`.
     """
-    graph = _equalize(_fold_batch_norms(trace(model)))
-    inputs = static_inputs(graph.inputs)
+    graph = _equalize(_fold_batch_norms(inference_graph(model)))
+    inputs = inputs_like(graph.inputs)
     values: dict[int, keras.KerasTensor] = {}
     bind(values, graph.inputs, inputs)
     times_called: Counter[int] = Counter()
@@ -67,7 +68,7 @@ def _fold_batch_norms(graph):
         if producer and folding.is_batch_norm(call.operation, len(producer.output.shape)):
             layer = folding.fold(producer.operation, call.operation, producer.args[0].shape)
             folded[id(producer)] = None
-            folded[id(call)] = Call(layer, producer.args, producer.kwargs, call.output)
+            folded[id(call)] = dataclasses.replace(producer, operation=layer, output=call.output)
     return _replace_calls(graph, folded)
 
 

@@ -14,8 +14,9 @@ from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.flatbuffer import ExportError
 from swr_keras.export.folding import avoid_rounding_ties
 from swr_keras.export.lite_model import LiteModel
-from swr_keras.export.trace import copy_model
+from swr_keras.export.trace import check_exportable
 from swr_keras.export.verify import verify_int8
+from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (0.9, 0.5)
 _MAX_COMPARED = 64
@@ -52,6 +53,7 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
         >>> data = convert_int8(task.merge(), train_features[:256])
         >>> pathlib.Path("task.tflite").write_bytes(data)
     """
+    check_exportable(model)
     model = copy_model(model)
     avoid_rounding_ties(model)
     deployed = deploy_graph(model)

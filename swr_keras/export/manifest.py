@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import os
-import pathlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +13,8 @@ import tensorflow as tf
 
 import swr_keras
 from swr_keras.export.arena import arena_bytes_host
-from swr_keras.export.c_array import c_array
 from swr_keras.export.flatbuffer import read_flatbuffer
 from swr_keras.export.lite_model import LiteModel
-from swr_keras.tasks.atomic import write_atomically
 
 _FORMAT = "swr_keras.manifest/1"
 _ARENA_NOTE = (
@@ -47,7 +43,7 @@ def manifest(
         data: Contents of a `.tflite` file that `convert_int8` returned.
         labels: Class names in the order of the outputs.
         front_end: The front end that the model was trained on, a dataclass such as
-            `data.LogMel()`.
+            `audio.LogMel()`.
         calibration_names: Names of the clips given to `convert_int8` as calibration, in order.
         accuracy: Whatever was measured, by name; `{"float": ..., "int8": ...}` by custom.
 
@@ -89,50 +85,6 @@ def manifest(
         ) from None
 
 
-def write_bundle(
-    folder: str | os.PathLike,
-    data: bytes,
-    *,
-    name: str,
-    labels: Sequence[str],
-    front_end: Any,
-    calibration_names: Sequence[str],
-    accuracy: dict[str, float] | None = None,
-) -> dict[str, Any]:
-    """Writes `<name>.tflite`, its manifest `<name>.json`, and `<name>.h` and `<name>.cc`.
-
-    Nothing is written if anything is wrong; each file is written whole or not at all, the manifest
-    last.
-
-    Args:
-        folder: An existing folder.
-        data: Contents of the `.tflite` file.
-        name: Stem of the files and of the C symbols, a C identifier.
-        labels, front_end, calibration_names, accuracy: As for `manifest`.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        ExportError, ValueError: See `manifest` and `c_array`.
-    """
-    folder = pathlib.Path(folder)
-    header, source = c_array(data, name)
-    description = manifest(
-        data,
-        labels=labels,
-        front_end=front_end,
-        calibration_names=calibration_names,
-        accuracy=accuracy,
-    )
-    text = json.dumps(description, indent=1, ensure_ascii=False)
-    write_atomically(folder / f"{name}.tflite", data)
-    write_atomically(folder / f"{name}.h", header.encode())
-    write_atomically(folder / f"{name}.cc", source.encode())
-    write_atomically(folder / f"{name}.json", text.encode())
-    return description
-
-
 def _check_labels(labels, outputs):
     if len(labels) != outputs or len(set(labels)) != len(labels):
         raise ValueError(
@@ -144,7 +96,7 @@ def _check_labels(labels, outputs):
 def _describe(front_end):
     if not dataclasses.is_dataclass(front_end) or isinstance(front_end, type):
         raise ValueError(
-            "`front_end` must be an instance of a dataclass, such as `data.LogMel()`, so that its "
+            "`front_end` must be an instance of a dataclass, such as `audio.LogMel()`, so that its "
             f"parameters can be written down. Received: {front_end!r}."
         )
     return {"class": type(front_end).__name__, "parameters": dataclasses.asdict(front_end)}

@@ -1,13 +1,12 @@
-"""A Keras model as a flat list of calls on symbolic tensors."""
+"""The calls of a model at inference."""
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import keras
-from keras import layers, tree
+from keras import layers
 
-from swr_keras.layers import conversion
+from swr_keras.graph import Call, Graph, copy_model, inputs_like, is_graph, trace, walk
 
 _TRAINING_ONLY = (
     layers.AlphaDropout,
@@ -18,33 +17,7 @@ _TRAINING_ONLY = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """One use of a layer or operation; tensors are identified by `id`.
-
-    Attributes:
-        operation: Layer, `keras.Operation` or function of tensors.
-        args: Positional arguments, a structure with symbolic tensors as leaves.
-        kwargs: Keyword arguments, likewise.
-        output: Structure of symbolic tensors that the call defines.
-    """
-
-    operation: Callable[..., Any]
-    args: tuple
-    kwargs: dict[str, Any]
-    output: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Graph:
-    """Inputs, calls in an order that can be executed, and outputs of a model."""
-
-    inputs: Any
-    calls: list[Call]
-    outputs: Any
-
-
-def trace(model: keras.Model) -> Graph:
+def inference_graph(model: keras.Model) -> Graph:
     """Lists the calls of a copy of a model, with nested models flattened.
 
     Layers that do nothing at inference are left out, and layers of a mixed precision compute in
@@ -54,46 +27,35 @@ def trace(model: keras.Model) -> Graph:
         model: A Functional or built Sequential model.
 
     Returns:
-        A `Graph` whose tensors have batch 1.
+        A `Graph` whose tensors have batch 1, and whose layers have unique names.
 
     Raises:
         ValueError: If the model or a model in it is neither Functional nor Sequential, isn't
             built, has an input of unknown size, or calls a layer with `training=True`.
     """
-    graph = _without_identities(_trace(copy_model(model)))
+    check_exportable(model)
+    copy = copy_model(model)
+    for _, layer in walk(copy):
+        if isinstance(layer, keras.Model):
+            check_exportable(layer)
+        if layer.dtype_policy.name.startswith("mixed_"):
+            layer.dtype_policy = "float32"
+    inputs = copy.inputs[0] if isinstance(copy, keras.Sequential) else copy.input
+    graph = trace(copy, inputs_like(inputs))
+    for call in graph.calls:
+        if call.training:
+            raise ValueError(
+                f"Layer '{call.path}' is called with training=True, which an exported model "
+                "can't do. Rebuild the model without it."
+            )
+    graph = graph.without(lambda call: isinstance(call.operation, _TRAINING_ONLY))
     _make_names_unique(graph.calls)
     return graph
 
 
-def copy_model(model: keras.Model) -> keras.Model:
-    """Copies a Functional or built Sequential model with its weights, not compiled."""
-    _check_functional(model)
-    return conversion.copy_model(model)
-
-
-def static_inputs(structure: Any) -> Any:
-    """Makes inputs with batch 1 and the same names for a structure of symbolic tensors."""
-    return tree.map_structure(
-        lambda tensor: keras.Input(
-            batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype, name=tensor.name
-        ),
-        structure,
-    )
-
-
-def substitute(structure: Any, values: dict[int, Any]) -> Any:
-    """Replaces each leaf whose `id` is a key of `values`."""
-    return tree.map_structure(lambda leaf: values.get(id(leaf), leaf), structure)
-
-
-def bind(values: dict[int, Any], symbols: Any, results: Any) -> None:
-    """Records `results` as the values of equally many symbolic tensors."""
-    for symbol, result in zip(tree.flatten(symbols), tree.flatten(results), strict=True):
-        values[id(symbol)] = result
-
-
-def _check_functional(model):
-    if not isinstance(model, keras.Model) or getattr(model, "inputs", None) is None:
+def check_exportable(model: keras.Model) -> None:
+    """Raises ValueError unless `model` is a built graph of layers with every size known."""
+    if not is_graph(model) or getattr(model, "inputs", None) is None:
         raise ValueError(
             "Only built Functional and Sequential models, whose graph of layers is known, can be "
             f"exported. Received: {model!r} of type {type(model).__name__}. Build a Sequential "
@@ -109,65 +71,10 @@ def _check_functional(model):
             )
 
 
-def _trace(model):
-    _check_functional(model)
-    calls: list[Call] = []
-    values: dict[int, keras.KerasTensor] = {}
-
-    def record(operation, *args, **kwargs):
-        if kwargs.get("training"):
-            raise ValueError(
-                f"Layer '{operation.name}' is called with training=True, which an exported model "
-                "can't do. Rebuild the model without it."
-            )
-        if getattr(operation, "dtype_policy", None) and operation.dtype_policy.name.startswith(
-            "mixed_"
-        ):
-            operation.dtype_policy = "float32"
-        output = operation(*args, **kwargs)
-        if isinstance(operation, keras.Model):
-            inner = _trace(operation)
-            calls.append(Call(_identity, tuple(tree.flatten(args)), {}, inner.inputs))
-            calls.extend(inner.calls)
-            calls.append(Call(_identity, tuple(tree.flatten(inner.outputs)), {}, output))
-        else:
-            calls.append(Call(operation, args, kwargs, output))
-        return output
-
-    if isinstance(model, keras.Sequential):
-        inputs = outputs = static_inputs(model.inputs[0])
-        for layer in model.layers:
-            outputs = record(layer, outputs)
-    else:
-        clone = keras.models.clone_model(
-            model,
-            input_tensors=static_inputs(model.input),
-            clone_function=lambda layer: layer,
-            call_function=record,
-        )
-        inputs, outputs = clone.input, clone.output
-    return Graph(inputs, calls, substitute(outputs, values))
-
-
-def _identity(*tensors):
-    return tensors
-
-
-def _without_identities(graph):
-    calls: list[Call] = []
-    values: dict[int, keras.KerasTensor] = {}
-    for call in graph.calls:
-        args, kwargs = substitute((call.args, call.kwargs), values)
-        if call.operation is _identity or isinstance(call.operation, _TRAINING_ONLY):
-            bind(values, call.output, args)
-        else:
-            calls.append(Call(call.operation, args, kwargs, call.output))
-    return Graph(graph.inputs, calls, substitute(graph.outputs, values))
-
-
-def _make_names_unique(calls):
-    owners: dict[str, keras.Operation] = {}
-    for operation in (call.operation for call in calls):
+def _make_names_unique(calls: Iterable[Call]) -> None:
+    owners: dict[str, Any] = {}
+    operations: Iterable[Any] = (call.operation for call in calls)
+    for operation in operations:
         name, suffix = operation.name, 0
         while owners.setdefault(operation.name, operation) is not operation:
             suffix += 1

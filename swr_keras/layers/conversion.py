@@ -2,13 +2,14 @@
 
 import logging
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
+from swr_keras.graph import clone, copy_layer, copy_weights, is_graph, walk
 from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
 
@@ -37,37 +38,46 @@ _PLAIN = {swr_class: plain for plain, swr_class in (_REPARAMETRIZED | _NORMALIZA
 }
 
 
-def walk(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.Layer]]:
-    """Yields `(path, layer)` for each layer of a model, once, nested models opened.
-
-    A path joins the names of the nested models and the layer by `/`; it is unique in the model.
-    """
-    seen = set()
-    for path, layer in _walk(model, prefix):
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            yield path, layer
-
-
-def _walk(model, prefix):
-    for layer in model.layers:
-        if _is_graph(layer):
-            yield from _walk(layer, f"{prefix}{layer.name}/")
-        else:
-            yield f"{prefix}{layer.name}", layer
-
-
-def _is_graph(layer):
-    return isinstance(layer, keras.Sequential) or (
-        isinstance(layer, keras.Model) and hasattr(layer, "inputs") and bool(layer.inputs)
-    )
-
-
 def policy_layers(model: keras.Model) -> dict[str, swr.ReparametrizedLayer]:
     """Returns the reparametrized layers of a model by path, in the order of the model."""
     return {
         path: layer for path, layer in walk(model) if isinstance(layer, swr.ReparametrizedLayer)
     }
+
+
+def open_gates(model: keras.Model, paths: Iterable[str]) -> None:
+    """Opens the gates of the layers at these paths and closes all others."""
+    chosen = set(paths)
+    for path, layer in policy_layers(model).items():
+        layer.gate.assign(float(path in chosen))
+        for delta in layer.delta.values():
+            delta.trainable = path in chosen
+
+
+def task_variables(
+    model: keras.Model, head: str, open_layers: Collection[str]
+) -> dict[str, keras.Variable]:
+    """Returns every variable of a reparametrized model that is the task's, by layer path and name.
+
+    These are the deltas of open layers, the head, and what the batch norm mode leaves to the task.
+
+    Args:
+        model: What `reparametrize` returned.
+        head: Path of its new head.
+        open_layers: Paths of the layers whose gate is open.
+    """
+    variables: dict[str, keras.Variable] = {}
+    for path, layer in walk(model):
+        if path == head:
+            own = {variable.name: variable for variable in layer.weights}
+        elif isinstance(layer, normalization.TaskNormalization):
+            own = layer.task_variables()
+        elif path in open_layers:
+            own = {f"{name}_delta": delta for name, delta in layer.delta.items()}
+        else:
+            own = {}
+        variables |= {f"{path}/{name}": variable for name, variable in own.items()}
+    return variables
 
 
 def reparametrize(
@@ -117,7 +127,7 @@ def reparametrize(
             return _REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
         if type(layer) in _NORMALIZATION:
             return _NORMALIZATION[type(layer)].from_config({**config, "mode": batch_norm})
-        return _same(layer)
+        return copy_layer(layer)
 
     def fill(source, target):
         if isinstance(target, swr.ReparametrizedLayer):
@@ -201,7 +211,9 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
     def convert(layer):
         config = layer.get_config()
         config.pop("mode", None)
-        return _PLAIN[type(layer)].from_config(config) if type(layer) in _PLAIN else _same(layer)
+        return (
+            _PLAIN[type(layer)].from_config(config) if type(layer) in _PLAIN else copy_layer(layer)
+        )
 
     def fill(source, target):
         if isinstance(source, swr.ReparametrizedLayer):
@@ -228,86 +240,8 @@ def _check_parity(model, merged, inputs):
             )
 
 
-def copy_model(model: keras.Model) -> keras.Model:
-    """Copies a built Functional or Sequential model with its weights, not compiled."""
-    return clone(model, _same, copy_weights)
-
-
-def clone(
-    model: keras.Model,
-    convert: Callable[[keras.Layer], keras.Layer],
-    fill: Callable[[keras.Layer, keras.Layer], None],
-) -> keras.Model:
-    """Rebuilds a Functional or Sequential model layer by layer; the clone is not compiled.
-
-    Args:
-        model: The model; it is not touched.
-        convert: Gives the new, unbuilt layer for a layer. Nested models are opened before.
-        fill: Called with each layer and its built clone, to set the weights.
-    """
-    copies: dict[int, Any] = {}
-    pairs = []
-
-    def copied(operation):
-        if id(operation) not in copies:
-            if _is_graph(operation):
-                copies[id(operation)] = _rebuild(operation, copied)
-            elif isinstance(operation, keras.Layer):
-                copies[id(operation)] = convert(operation)
-                pairs.append((operation, copies[id(operation)]))
-            else:
-                copies[id(operation)] = _same_operation(operation)
-        return copies[id(operation)]
-
-    copy = _rebuild(model, copied)
-    for source, target in pairs:
-        fill(source, target)
-    return copy
-
-
-def _rebuild(model, copied):
-    if isinstance(model, keras.Sequential):
-        (tensor,) = model.inputs
-        inputs = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
-        return keras.Sequential([inputs, *map(copied, model.layers)], name=model.name)
-    # `clone_model` compiles the clone of a compiled model; another model on its graph is none.
-    graph = keras.Model(model.input, model.output, name=model.name)
-    return keras.models.clone_model(graph, clone_function=copied)
-
-
-def copy_weights(source: keras.Layer, target: keras.Layer) -> None:
-    """Gives a built layer the weights of a layer of its kind, and what follows from them."""
-    target.set_weights(source.get_weights())
-    if isinstance(target, keras.layers.Wrapper):
-        copy_weights(source.layer, target.layer)
-    elif hasattr(target, "finalize_state"):
-        # A layer that was adapted computes with values beside its weights, set only on loading.
-        stored: dict[str, Any] = {}
-        source.save_own_variables(stored)
-        target.load_own_variables(stored)
-
-
 def _is_convertible(layer):
     return type(layer) in _REPARAMETRIZED and not layer.quantization_mode
-
-
-def _same(layer):
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.Lambda):
-        # `Lambda.from_config` refuses Python functions; the functions themselves are at hand here.
-        config |= {"function": layer.function, "mask": layer.mask, "arguments": layer.arguments}
-        if isinstance(config.get("output_shape"), dict):
-            # A function, which is not at hand; Keras infers the shape from the one of the layer.
-            del config["output_shape"]
-        return keras.layers.Lambda(**config)
-    return layer.from_config(config)
-
-
-def _same_operation(operation):
-    try:
-        return operation.from_config(operation.get_config())
-    except NotImplementedError:  # Made with an array, say; it has no state, so it can be shared.
-        return operation
 
 
 def _without_lora(config):
@@ -316,7 +250,7 @@ def _without_lora(config):
 
 
 def _check_base(base):
-    if not isinstance(base, keras.Model) or not _is_graph(base) or not base.built:
+    if not isinstance(base, keras.Model) or not is_graph(base) or not base.built:
         raise ValueError(
             "The base must be a Functional or Sequential model with its input shape known. "
             f"Received: {base} of type {type(base).__name__}. Rebuild a subclassed model with "

@@ -13,7 +13,10 @@ import keras
 import numpy as np
 
 from swr_keras import backbones
-from swr_keras.export import LiteModel, convert_int8, write_bundle
+from swr_keras.accounting import summary
+from swr_keras.device import write_deployment
+from swr_keras.export import LiteModel, convert_int8
+from swr_keras.files import save_model, write_atomically
 from swr_keras.policy.policy import Policy
 from swr_keras.recipes.kws_results import BASE_STAGE, Results
 from swr_keras.recipes.kws_settings import Settings
@@ -26,11 +29,9 @@ from swr_keras.recipes.kws_tasks import (
 )
 from swr_keras.recipes.progress import Progress
 from swr_keras.recipes.run_folder import RunFolder
-from swr_keras.reporting import policy_curve, summary
 from swr_keras.reporting.report import render_report
-from swr_keras.tasks.atomic import write_atomically
-from swr_keras.tasks.library import save_model
 from swr_keras.tasks.pack import fingerprint
+from swr_keras.training import policy_curve
 from swr_keras.training.checkpoint import Checkpoint
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
@@ -330,7 +331,7 @@ class _Recipe:
         save_model(merged, folder / "model.keras")
         model.pack().save(folder / "task.swr.h5")
         write_atomically(folder / "policy.json", model.policy.to_json().encode())
-        manifest = write_bundle(
+        manifest = write_deployment(
             folder,
             int8,
             name=name,

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from swr_keras import backbones, data
+from swr_keras import audio, backbones
 
 _EPOCHS = {"supernet_epochs": 10, "task_epochs": 12}
 _MIN_STEPS = 200
@@ -55,16 +55,16 @@ class Settings:
     output_dir: str
 
     @property
-    def front_end(self) -> data.FrontEnd:
+    def front_end(self) -> audio.FrontEnd:
         """The front end, at 16 kHz."""
-        return data.FRONT_ENDS["embedding_mel" if self.pretrained else self.features](16000)
+        return audio.FRONT_ENDS["embedding_mel" if self.pretrained else self.features](16000)
 
     @property
     def spec_augment_freq_width(self) -> int | None:
-        """See `data.spec_augment_freq_width`; none for other backbones than BC-ResNet."""
+        """See `audio.spec_augment_freq_width`; none for other backbones than BC-ResNet."""
         if self.pretrained or not self.backbone.startswith("bcresnet"):
             return None
-        return data.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+        return audio.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
 
     def epochs(self, name: str, steps_per_epoch: int) -> int:
         """Returns the flag `supernet_epochs` or `task_epochs`, or else enough for few clips."""

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from swr_keras import data
-from swr_keras.data.keyword_corpus import SILENCE, UNKNOWN, is_keyword
+from swr_keras import audio
+from swr_keras.audio.keyword_corpus import SILENCE, UNKNOWN, is_keyword
 from swr_keras.recipes.kws_settings import Settings
 
 _EVALUATION_BATCH = 128
@@ -26,13 +26,13 @@ class KeywordTask:
     Attributes:
         name: Name of the task, that of its folder.
         labels: Class names.
-        splits: `data.Split` by name: "training", "validation", "testing".
+        splits: `audio.Split` by name: "training", "validation", "testing".
         noise: Background recordings, float32 `(samples,)` each.
     """
 
     name: str
     labels: tuple[str, ...]
-    splits: dict[str, data.Split]
+    splits: dict[str, audio.Split]
     noise: tuple[np.ndarray, ...]
 
     def digest(self) -> str:
@@ -61,7 +61,7 @@ def load_tasks(settings: Settings) -> list[KeywordTask]:
 
     Raises:
         ValueError: If two folders have one name, a word is in none of the folders, or see
-            `data.SpeechCommands` and `data.MandarinKWS`.
+            `audio.SpeechCommands` and `audio.MandarinKWS`.
         ImportError: If the synthetic speech needs a package that isn't installed.
     """
     unknown_words = settings.unknown_words
@@ -70,7 +70,7 @@ def load_tasks(settings: Settings) -> list[KeywordTask]:
     else:
         folders = list(_synthetic_folders())
         if settings.keywords is None and unknown_words is None:
-            unknown_words = [w for words in data.SYNTHETIC_UNKNOWN_WORDS.values() for w in words]
+            unknown_words = [w for words in audio.SYNTHETIC_UNKNOWN_WORDS.values() for w in words]
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) != len(names):
         raise ValueError(f"The folders name the tasks, so their names must differ: {names}.")
@@ -94,11 +94,11 @@ def load_tasks(settings: Settings) -> list[KeywordTask]:
             "skip_unreadable": settings.skip_unreadable,
             "seed": settings.seed,
         }
-        corpus: data.MandarinKWS | data.SpeechCommands
+        corpus: audio.MandarinKWS | audio.SpeechCommands
         if _is_magichub(folder):
-            corpus = data.MandarinKWS(folder, noise_folder=settings.noise_dir, **common)
+            corpus = audio.MandarinKWS(folder, noise_folder=settings.noise_dir, **common)
         else:
-            corpus = data.SpeechCommands(
+            corpus = audio.SpeechCommands(
                 folder,
                 keywords=_in_folder(settings.keywords, own),
                 unknown_words=(
@@ -135,7 +135,7 @@ def combine(tasks: Sequence[KeywordTask], *, share_unknown: bool = True) -> Keyw
     splits = {}
     for split in tasks[0].splits:
         parts = [task.splits[split] for task in tasks]
-        splits[split] = data.Split(
+        splits[split] = audio.Split(
             np.concatenate([part.audio for part in parts]),
             np.concatenate(
                 [
@@ -169,12 +169,12 @@ class Pipeline:
         features: The front end.
         batch_size: Clips a training batch.
         seed: Of order and augmentation.
-        spec_augment_freq_width: See `data.spec_augment_freq_width`.
+        spec_augment_freq_width: See `audio.spec_augment_freq_width`.
         train_snr_db: Range of the SNR of training noise, None for the paper's noise gain.
         test_snr_db: Range of the SNR at validation and test, None for no noise.
     """
 
-    features: data.FrontEnd
+    features: audio.FrontEnd
     batch_size: int
     seed: int
     spec_augment_freq_width: int | None
@@ -183,7 +183,7 @@ class Pipeline:
 
     def training(self, task: KeywordTask, first_epoch: int = 0) -> tf.data.Dataset:
         """Augmented batches of the training clips, epoch after epoch without end."""
-        return data.training_dataset(
+        return audio.training_dataset(
             task.splits["training"],
             task.noise,
             self.features,
@@ -215,7 +215,7 @@ class Pipeline:
         return np.concatenate([features for features, _ in batches.as_numpy_iterator()])
 
     def _fixed(self, task, split):
-        return data.evaluation_dataset(
+        return audio.evaluation_dataset(
             split,
             task.noise,
             self.features,
@@ -225,7 +225,7 @@ class Pipeline:
         )
 
 
-def calibration_clips(task: KeywordTask, clips: int) -> data.Split:
+def calibration_clips(task: KeywordTask, clips: int) -> audio.Split:
     """Returns training clips evenly spread over the list."""
     split = task.splits["training"]
     rows = np.linspace(0, len(split.labels) - 1, min(clips, len(split.labels))).astype(int)
@@ -235,7 +235,7 @@ def calibration_clips(task: KeywordTask, clips: int) -> data.Split:
 def _synthetic_folders() -> Sequence[Path]:
     print("Making synthetic speech, once", flush=True)
     bar = keras.utils.Progbar(100, unit_name="percent", verbose=1 if sys.stdout.isatty() else 2)
-    corpus = data.synthetic_corpus(
+    corpus = audio.synthetic_corpus(
         speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
     )
     return list(corpus.values())

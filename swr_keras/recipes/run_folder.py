@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from swr_keras.tasks.atomic import UNFINISHED, write_atomically
+from swr_keras.files import UNFINISHED, write_atomically
 
 _SETTINGS = "settings.json"
 _STATE = "state"

@@ -5,13 +5,13 @@ from typing import Any
 
 _PYTHON = """\
 import json
-from swr_keras import data
+from swr_keras.audio import {front_end}
 from swr_keras.export import LiteModel
 
 about = json.load(open("{stem}.json", encoding="utf-8"))
-front_end = data.{front_end}(**about["front_end"]["parameters"])
+front_end = {front_end}(**about["front_end"]["parameters"])
 model = LiteModel("{stem}.tflite")
-logits = model.predict(front_end(audio))  # audio: float32 (clips, samples), -1 to 1
+logits = model.predict(front_end(clips))  # float32 (clips, samples), -1 to 1
 print([about["labels"][index] for index in logits.argmax(axis=-1)])
 """
 

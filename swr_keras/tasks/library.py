@@ -6,9 +6,9 @@ import re
 
 import keras
 
-from swr_keras.tasks.atomic import replacing
+from swr_keras.files import save_model
+from swr_keras.layers.conversion import merge
 from swr_keras.tasks.pack import TaskPack, fingerprint
-from swr_keras.training.task_model import TaskModel
 
 _SUFFIX = ".swr.h5"
 
@@ -63,7 +63,7 @@ class TaskLibrary:
         Raises:
             KeyError: If there is no such task.
         """
-        return TaskModel.from_pack(self.base, self[name]).merge()
+        return merge(self[name].on(self.base))
 
     @property
     def num_bytes(self) -> int:
@@ -120,12 +120,6 @@ class TaskLibrary:
 def _packs_in(folder):
     paths = sorted(folder.glob(f"[!.]*{_SUFFIX}"))
     return {path.name.removesuffix(_SUFFIX): path for path in paths}
-
-
-def save_model(model: keras.Model, path: str | os.PathLike):
-    """Saves a model in the `.keras` format, whole or not at all."""
-    with replacing(path) as temporary:
-        model.save(temporary)
 
 
 def _model_bytes(model):

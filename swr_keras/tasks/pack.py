@@ -14,8 +14,9 @@ import h5py
 import keras
 import numpy as np
 
+from swr_keras.files import write_atomically
+from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
 from swr_keras.policy.policy import Policy
-from swr_keras.tasks.atomic import write_atomically
 
 _FORMAT = "swr_keras.pack/2"
 _PREFIX_BYTES = 512
@@ -52,21 +53,55 @@ class TaskPack:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
-    def check(self, shapes: dict[str, tuple[int, ...]]):
-        """Raises ValueError unless the arrays have just these names and shapes."""
-        missing, unknown = sorted(shapes.keys() - self.arrays), sorted(self.arrays - shapes.keys())
+    def on(self, base: keras.Model) -> keras.Model:
+        """Returns the task's model on its base, made of reparametrized layers.
+
+        Raises:
+            ValueError: As for `check_base` and `assign_to`.
+        """
+        self.check_base(base)
+        model = reparametrize(
+            base, num_classes=self.num_classes, head=self.head, batch_norm=self.batch_norm
+        )
+        chosen = self.policy.selected_layers
+        open_gates(model, chosen)
+        self.assign_to(task_variables(model, self.head, chosen))
+        return model
+
+    def check_base(self, base: keras.Model):
+        """Raises ValueError unless the pack was made on this base."""
+        found = fingerprint(base)
+        if found != self.base_fingerprint:
+            raise ValueError(
+                f"The pack was made on another base: it expects the fingerprint "
+                f"{self.base_fingerprint[:12]}, '{base.name}' has {found[:12]}. Load the base "
+                "that the pack was trained on."
+            )
+
+    def assign_to(self, variables: dict[str, keras.Variable]):
+        """Gives a task's variables the values of the pack.
+
+        Raises:
+            ValueError: If an array is missing, unknown or of another shape.
+        """
+        missing, unknown = (
+            sorted(variables.keys() - self.arrays),
+            sorted(self.arrays - variables.keys()),
+        )
         if missing or unknown:
             raise ValueError(
                 f"The pack does not fit its policy: missing arrays {missing}, unknown arrays "
                 f"{unknown}. Save the pack again from its task model."
             )
         wrong = {
-            name: f"{self.arrays[name].shape} instead of {shape}"
-            for name, shape in shapes.items()
-            if self.arrays[name].shape != shape
+            name: f"{self.arrays[name].shape} instead of {tuple(variable.shape)}"
+            for name, variable in variables.items()
+            if self.arrays[name].shape != tuple(variable.shape)
         }
         if wrong:
             raise ValueError(f"Arrays of the pack have wrong shapes: {wrong}.")
+        for name, variable in variables.items():
+            variable.assign(self.arrays[name])
 
     def save(self, path: str | os.PathLike):
         """Writes the pack, whole or not at all."""

@@ -10,7 +10,7 @@ import h5py
 import keras
 import numpy as np
 
-from swr_keras.tasks.atomic import replacing
+from swr_keras.files import replacing
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -18,7 +18,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     The state is every variable of the model and its optimizer. Pass `initial_epoch` to `fit` and,
     with `steps_per_epoch`, an endless data set that begins with that epoch, such as
-    `data.training_dataset(..., first_epoch=...)`. Learning rates must be set by epoch, as
+    `audio.training_dataset(..., first_epoch=...)`. Learning rates must be set by epoch, as
     `cosine_decay` does. The file is written whole or not at all.
 
     Args:

@@ -70,13 +70,7 @@ class TaskModel(TransferModel):
             ValueError: If the base isn't the one the pack was made on, or if an array of the pack
                 is missing, unknown or of another shape.
         """
-        found = fingerprint(base)
-        if found != pack.base_fingerprint:
-            raise ValueError(
-                f"The pack was made on another base: it expects the fingerprint "
-                f"{pack.base_fingerprint[:12]}, '{base.name}' has {found[:12]}. Load the base "
-                "that the pack was trained on."
-            )
+        pack.check_base(base)
         model = cls(
             base,
             pack.policy,
@@ -84,8 +78,5 @@ class TaskModel(TransferModel):
             batch_norm=pack.batch_norm,
             head=pack.head,
         )
-        variables = model.task_variables()
-        pack.check({name: tuple(variable.shape) for name, variable in variables.items()})
-        for name, variable in variables.items():
-            variable.assign(pack.arrays[name])
+        pack.assign_to(model.task_variables())
         return model

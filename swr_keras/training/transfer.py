@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from swr_keras.layers.conversion import walk
+from swr_keras.graph import walk
 from swr_keras.policy.policy import Policy, check_reading, check_target_cost
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet

@@ -4,8 +4,15 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from swr_keras.layers.conversion import find_head, merge, policy_layers, reparametrize, walk
-from swr_keras.layers.normalization import STATISTICS, TaskNormalization
+from swr_keras.layers.conversion import (
+    find_head,
+    merge,
+    open_gates,
+    policy_layers,
+    reparametrize,
+    task_variables,
+)
+from swr_keras.layers.normalization import STATISTICS
 
 
 class TransferModel(keras.Model):
@@ -49,18 +56,7 @@ class TransferModel(keras.Model):
         These are the deltas of layers with an open gate, the head, and what the batch norm mode
         leaves to the task.
         """
-        variables: dict[str, keras.Variable] = {}
-        for path, layer in walk(self.model):
-            if path == self.head_path:
-                own = {variable.name: variable for variable in layer.weights}
-            elif isinstance(layer, TaskNormalization):
-                own = layer.task_variables()
-            elif path in self.open_layers:
-                own = {f"{name}_delta": delta for name, delta in layer.delta.items()}
-            else:
-                own = {}
-            variables |= {f"{path}/{name}": variable for name, variable in own.items()}
-        return variables
+        return task_variables(self.model, self.head_path, self.open_layers)
 
     @property
     def owned_variables(self) -> list[keras.Variable]:
@@ -115,10 +111,7 @@ class TransferModel(keras.Model):
     def _open(self, paths):
         """Opens the gates of these layers and closes all others."""
         self.open_layers = frozenset(paths)
-        for path, layer in self.policy_layers.items():
-            layer.gate.assign(float(path in self.open_layers))
-            for delta in layer.delta.values():
-                delta.trainable = path in self.open_layers
+        open_gates(self.model, self.open_layers)
 
 
 def _output_of(base):

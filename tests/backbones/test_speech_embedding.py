@@ -8,8 +8,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 import swr_keras as swr
+from swr_keras.audio import EmbeddingMel
 from swr_keras.backbones import speech_embedding
-from swr_keras.data import EmbeddingMel
 from swr_keras.export import LiteModel, convert_int8
 from swr_keras.layers.conversion import policy_layers
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from swr_keras import data
-from swr_keras.data import FRONT_ENDS, LogMel
-from swr_keras.export import ExportError, LiteModel, arena_bytes_host, manifest, write_bundle
+from swr_keras import audio
+from swr_keras.audio import FRONT_ENDS, LogMel
+from swr_keras.export import ExportError, LiteModel, arena_bytes_host, manifest
 
 LABELS = ["no", "yes", "_unknown_"]
 NAMES = ["no/1.wav", "yes/2.wav"]
@@ -50,7 +50,7 @@ def test_every_front_end_is_described_in_full(toy_int8, name):
     front_end = FRONT_ENDS[name](16000)
     described = manifest(toy_int8, labels=LABELS, front_end=front_end, calibration_names=NAMES)
     parameters = described["front_end"]["parameters"]
-    assert getattr(data, described["front_end"]["class"])(**parameters) == front_end
+    assert getattr(audio, described["front_end"]["class"])(**parameters) == front_end
     assert parameters["hop_ms"] == 10
     assert parameters["num_mels"] == front_end.shape(16000)[1]
 
@@ -92,40 +92,3 @@ def test_bad_descriptions_are_refused(toy_int8):
             manifest(toy_int8, **{**good, **wrong})
     with pytest.raises(ExportError):
         manifest(toy_int8[:100], **good)
-
-
-def test_bundle(toy_int8, toy_examples, tmp_path):
-    written = write_bundle(
-        tmp_path,
-        toy_int8,
-        name="words",
-        labels=["nein", "ja", "天"],
-        front_end=LogMel(),
-        calibration_names=NAMES,
-    )
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "words.tflite",
-        "words.json",
-        "words.h",
-        "words.cc",
-    }
-    assert json.loads((tmp_path / "words.json").read_text(encoding="utf-8")) == written
-    assert written["accuracy"] is None
-    data = (tmp_path / "words.tflite").read_bytes()
-    assert hashlib.sha256(data).hexdigest() == written["sha256"]
-    assert f"g_words_len = {len(data)};" in (tmp_path / "words.cc").read_text()
-    assert len(LiteModel(tmp_path / "words.tflite").predict(toy_examples)) == len(toy_examples)
-
-
-def test_nothing_is_written_if_anything_is_wrong(toy_int8, tmp_path):
-    for name, labels in (("2words", LABELS), ("words", LABELS[:1])):
-        with pytest.raises(ValueError):
-            write_bundle(
-                tmp_path,
-                toy_int8,
-                name=name,
-                labels=labels,
-                front_end=LogMel(),
-                calibration_names=NAMES,
-            )
-    assert not list(tmp_path.iterdir())

@@ -263,4 +263,4 @@ def test_help_reads_well():
     )
     assert "from folders of recordings to verified int8 models" in done.stdout
     assert "--target_cost" in done.stdout
-    assert "swr_keras.data" not in done.stdout
+    assert "swr_keras.audio" not in done.stdout

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from swr_keras import data
+from swr_keras import audio
 from swr_keras.recipes.kws_results import Results
 from swr_keras.recipes.kws_tasks import KeywordTask
 from swr_keras.reporting.results import CLASSIFIER, SWR
@@ -19,7 +19,7 @@ def model_that_finds(classes):
 
 
 def test_rows_count_the_clips_that_the_classifier_alone_gets_right_too():
-    split = data.Split(np.zeros((5, 1), "float32"), LABELS, tuple("abcde"), recorded=np.ones(5))
+    split = audio.Split(np.zeros((5, 1), "float32"), LABELS, tuple("abcde"), recorded=np.ones(5))
     task = KeywordTask("english", ("no", "yes"), {"validation": split, "testing": split}, ())
     results = Results(task, None, {})
     for method, found in (

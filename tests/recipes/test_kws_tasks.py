@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from swr_keras.data import LogMel
+from swr_keras.audio import LogMel
 from swr_keras.recipes import kws
 from swr_keras.recipes.kws_results import Results
 from swr_keras.recipes.kws_tasks import Pipeline, combine, load_tasks, own_names

@@ -73,7 +73,7 @@ def test_each_stage_has_a_state_of_its_own(names, tmp_path):
 def test_half_written_files_of_a_killed_run_are_removed_and_no_others(tmp_path):
     script = (
         "import os, pathlib, sys\n"
-        "from swr_keras.tasks.atomic import replacing\n"
+        "from swr_keras.files import replacing\n"
         "with replacing(sys.argv[1]) as temporary:\n"
         "    temporary.touch()\n"
         "    os._exit(9)\n"

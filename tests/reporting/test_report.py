@@ -8,7 +8,8 @@ import matplotlib
 import pytest
 
 import swr_keras as swr
-from swr_keras.reporting import policy_curve, render_report
+from swr_keras.reporting import render_report
+from swr_keras.training import policy_curve
 
 
 class Page(html.parser.HTMLParser):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from swr_keras.data import LogMel
-from swr_keras.export import LiteModel, c_array, convert_int8, write_bundle
+from swr_keras.audio import LogMel
+from swr_keras.device import c_array, write_deployment
+from swr_keras.export import LiteModel, convert_int8
 from swr_keras.reporting import render_report
 
 
@@ -29,7 +30,7 @@ def test_python_snippet_runs(run, tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     clips = rng.normal(0, 0.1, (20, 16000)).astype("float32")
     data = convert_int8(model, LogMel()(clips).numpy())
-    manifest = write_bundle(
+    manifest = write_deployment(
         tmp_path,
         data,
         name="words",
@@ -40,7 +41,7 @@ def test_python_snippet_runs(run, tmp_path, monkeypatch, capsys):
     bundle = {"target_cost": 0.1, "stem": "words", "manifest": manifest}
     python, _ = snippets(run, bundle)
     monkeypatch.chdir(tmp_path)
-    exec(python, {"audio": clips[:4]})
+    exec(python, {"clips": clips[:4]})
     expected = LiteModel(data).predict(LogMel()(clips[:4])).argmax(-1)
     assert capsys.readouterr().out.strip() == str([["no", "yes", "go"][i] for i in expected])
 

@@ -1,6 +1,4 @@
 import dataclasses
-import os
-import stat
 import time
 
 import keras
@@ -8,7 +6,6 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.tasks.atomic import write_atomically
 from swr_keras.tasks.pack import fingerprint
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -179,24 +176,3 @@ def test_library_refuses_what_does_not_fit(base, task, tmp_path):
         library.add("other", dataclasses.replace(task.pack(), base_fingerprint="0" * 64))
     with pytest.raises(FileNotFoundError, match="no task library"):
         swr.TaskLibrary.load(tmp_path)
-
-
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-
-
-def test_written_files_are_readable_by_others(tmp_path):
-    write_atomically(tmp_path / "file", b"content")
-    plain = tmp_path / "plain"
-    plain.touch()
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)

@@ -1,0 +1,5 @@
+"""What a model costs: parameters, multiplies, and the bytes that a task owns."""
+
+from swr_keras.accounting.summary import LayerSummary, Summary, summary
+
+__all__ = ["LayerSummary", "Summary", "summary"]

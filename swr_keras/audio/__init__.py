@@ -1,0 +1,63 @@
+"""Audio data: reading, keyword data sets, features, augmentation, input pipelines."""
+
+from collections.abc import Callable
+
+from swr_keras.audio.audio import AudioError, fit_length, read_audio
+from swr_keras.audio.augmentation import (
+    NoiseBank,
+    add_noise_gain,
+    add_noise_snr,
+    shift_and_add_noise,
+    spec_augment,
+    spec_augment_freq_width,
+    time_shift,
+)
+from swr_keras.audio.clips import Split
+from swr_keras.audio.embedding_mel import EmbeddingMel
+from swr_keras.audio.features import FrontEnd, LogMel
+from swr_keras.audio.mc_kws import MandarinKWS
+from swr_keras.audio.mfcc import MFCC
+from swr_keras.audio.micro_frontend import MicroFrontend
+from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
+from swr_keras.audio.speech_commands import GSC_KEYWORDS, SpeechCommands
+from swr_keras.audio.synthetic import (
+    SYNTHETIC_KEYWORDS,
+    SYNTHETIC_UNKNOWN_WORDS,
+    synthetic_corpus,
+)
+
+FRONT_ENDS: dict[str, Callable[[int], FrontEnd]] = {
+    "log_mel": LogMel,
+    "mfcc": MFCC,
+    "micro_frontend": MicroFrontend,
+    "embedding_mel": EmbeddingMel,
+}
+"""The front ends by name; each takes the sample rate in Hz."""
+
+__all__ = [
+    "FRONT_ENDS",
+    "GSC_KEYWORDS",
+    "MFCC",
+    "SYNTHETIC_KEYWORDS",
+    "SYNTHETIC_UNKNOWN_WORDS",
+    "AudioError",
+    "EmbeddingMel",
+    "FrontEnd",
+    "LogMel",
+    "MandarinKWS",
+    "MicroFrontend",
+    "NoiseBank",
+    "SpeechCommands",
+    "Split",
+    "add_noise_gain",
+    "add_noise_snr",
+    "evaluation_dataset",
+    "fit_length",
+    "read_audio",
+    "shift_and_add_noise",
+    "spec_augment",
+    "spec_augment_freq_width",
+    "synthetic_corpus",
+    "time_shift",
+    "training_dataset",
+]

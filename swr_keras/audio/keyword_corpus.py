@@ -1,0 +1,219 @@
+"""What keyword data sets share: classes, shares of unknown and silence, decoding, noise."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from swr_keras.audio.audio import AudioError, read_audio
+from swr_keras.audio.clips import Split, decode_clips
+from swr_keras.audio.messages import first_few, legible
+from swr_keras.audio.splits import SPLITS
+
+SILENCE = "_silence_"
+UNKNOWN = "_unknown_"
+_SUFFIXES = (".wav", ".flac")
+_SILENCE_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class ClipList:
+    """The recordings of one split.
+
+    Attributes:
+        folder: what the names are relative to.
+        classes: class by name.
+        complete: the list has its own silence and its own number of unknown clips.
+    """
+
+    folder: Path
+    classes: Mapping[str, str]
+    complete: bool = False
+
+
+class KeywordCorpus:
+    """Base of the keyword data sets: subclasses find the clips, this class loads them.
+
+    Args:
+        folder: of the data set.
+        labels: class names, see `class_labels`.
+        clips: the recordings, by split. Where a list isn't `complete`, `unknown_cap` holds and
+            silence is added.
+        noise_folder: background recordings; None for none.
+        unknown_cap: keep at most this share of a split's number of keyword clips as unknown
+            clips, drawn at `seed`. None keeps all.
+        sample_rate_hz, clip_seconds: rate and length of every clip.
+        resample, reader: see `read_audio`.
+        skip_unreadable: leave out the clips that can't be used.
+        seed: of the draw of unknown clips.
+
+    Attributes:
+        folder: of the data set.
+        labels: class names.
+        sample_rate_hz: rate of the loaded audio, in Hz.
+        samples: length of a clip.
+
+    Raises:
+        ValueError: the noise is missing, a keyword has no training clip or `unknown_cap` isn't
+            positive.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        labels: Sequence[str],
+        clips: Mapping[str, ClipList],
+        *,
+        noise_folder: Path | None,
+        unknown_cap: float | None,
+        sample_rate_hz: int,
+        clip_seconds: float,
+        resample: bool,
+        reader: str,
+        skip_unreadable: bool,
+        seed: int,
+    ) -> None:
+        if unknown_cap is not None and unknown_cap <= 0:
+            raise ValueError(
+                f"unknown_cap must be positive. Received: unknown_cap={unknown_cap}. "
+                "Name no unknown words for no unknown class."
+            )
+        self.folder = folder
+        self.labels = tuple(labels)
+        self.sample_rate_hz = sample_rate_hz
+        self.samples = round(sample_rate_hz * clip_seconds)
+        self._resample = resample
+        self._reader = reader
+        self._skip_unreadable = skip_unreadable
+        self._noise_files = audio_files(noise_folder) if noise_folder else ()
+        if SILENCE in self.labels and not self._noise_files:
+            raise ValueError(
+                f"The silence class needs recordings in {noise_folder}; none found. "
+                "Copy the folder from Speech Commands, or pass --nosilence (silence=False)."
+            )
+        trained = set(clips["training"].classes.values())
+        untrained = [label for label in self.labels if is_keyword(label) and label not in trained]
+        if untrained:
+            raise ValueError(
+                f"Keywords without a training clip: {first_few(untrained)}\n"
+                "Give them training clips, or make them unknown words."
+            )
+        self._clips = {
+            split: _capped(clips[split], unknown_cap, [seed, index])
+            for index, split in enumerate(SPLITS)
+        }
+
+    def load(self, split: str) -> Split:
+        """Decodes a split.
+
+        Args:
+            split: `"training"`, `"validation"` or `"testing"`.
+
+        Returns:
+            Recordings in the order of their names, then all-zero clips for silence. With
+            `skip_unreadable`, clips that can't be used are in `unreadable` instead.
+
+        Raises:
+            AudioError: some clips are bad (one error names the first five and their number), or,
+                with `skip_unreadable`, all clips of a class.
+            ValueError: the split is unknown or empty.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}. Received: split={split!r}.")
+        clips = self._clips[split]
+        if not clips.classes:
+            counts = {split: len(clips.classes) for split, clips in self._clips.items()}
+            raise ValueError(f"The {split} split of {self.folder} is empty. Clips: {counts}.")
+        names = tuple(sorted(clips.classes))
+        audio, errors = decode_clips([clips.folder / n for n in names], self.samples, self._read)
+        if errors:
+            audio = np.delete(audio, list(errors), axis=0)
+            names = self._readable(names, clips.classes, errors)
+        labels = [clips.classes[name] for name in names]
+        silence = 0
+        if SILENCE in self.labels and not clips.complete:
+            silence = share(sum(map(is_keyword, labels)), _SILENCE_SHARE)
+        return Split(
+            np.pad(audio, ((0, silence), (0, 0))),
+            np.array([self.labels.index(x) for x in [*labels, *[SILENCE] * silence]], np.int32),
+            (*map(legible, names), *(f"{SILENCE}/{row}" for row in range(silence))),
+            recorded=np.arange(len(names) + silence) < len(names),
+            unreadable=tuple(errors.values()),
+        )
+
+    def noise(self) -> tuple[np.ndarray, ...]:
+        """Reads the background recordings: float32 `(samples,)` each, at least a clip long.
+
+        Empty where there are none, which only `silence=False` allows.
+
+        Raises:
+            AudioError: a recording is bad or shorter than a clip.
+        """
+        recordings = tuple(self._read(path) for path in self._noise_files)
+        for path, recording in zip(self._noise_files, recordings, strict=True):
+            if len(recording) < self.samples:
+                raise AudioError(
+                    f"{legible(str(path))}: the noise holds {len(recording)} samples, expected at "
+                    f"least a clip's {self.samples}. Use a longer recording or shorter clips."
+                )
+        return recordings
+
+    def _read(self, path: Path) -> np.ndarray:
+        return read_audio(path, self.sample_rate_hz, resample=self._resample, reader=self._reader)
+
+    def _readable(
+        self, names: Sequence[str], classes: Mapping[str, str], errors: Mapping[int, str]
+    ) -> tuple[str, ...]:
+        if not self._skip_unreadable:
+            raise AudioError(
+                f"{len(errors)} of {len(names)} clips can't be used: {first_few(errors.values())}\n"
+                "Mend them, or pass skip_unreadable=True to leave them out."
+            )
+        readable = tuple(name for row, name in enumerate(names) if row not in errors)
+        lost = set(classes.values()) - {classes[name] for name in readable}
+        if lost:
+            raise AudioError(
+                f"Classes of which no clip can be used: {first_few(sorted(lost))}\n"
+                f"Clips that can't be used: {first_few(errors.values())}\nMend them."
+            )
+        return readable
+
+
+def class_labels(keywords: Sequence[str], *, unknown: bool, silence: bool) -> tuple[str, ...]:
+    """Returns `_silence_`, `_unknown_` (each where it exists), then the keywords."""
+    return (*([SILENCE] if silence else []), *([UNKNOWN] if unknown else []), *keywords)
+
+
+def is_keyword(label: str) -> bool:
+    """Tells a keyword from the other two classes."""
+    return label not in (SILENCE, UNKNOWN)
+
+
+def audio_files(folder: Path, suffixes: Sequence[str] = _SUFFIXES) -> tuple[Path, ...]:
+    """Returns the audio files of a folder, sorted, without hidden ones; none where it's missing."""
+    if not folder.is_dir():
+        return ()
+    return tuple(
+        sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        )
+    )
+
+
+def share(count: int, share: float) -> int:
+    """Rounds up, as the 12-class benchmark does; not on the rounding error of the product."""
+    return math.ceil(round(count * share, 6))
+
+
+def _capped(clips: ClipList, cap: float | None, seed: list[int]) -> ClipList:
+    if cap is None or clips.complete:
+        return clips
+    unknown = sorted(name for name, label in clips.classes.items() if label == UNKNOWN)
+    kept = min(len(unknown), share(len(clips.classes) - len(unknown), cap))
+    dropped = set(np.random.default_rng(seed).permutation(unknown)[kept:].tolist())
+    classes = {name: label for name, label in clips.classes.items() if name not in dropped}
+    return replace(clips, classes=classes)

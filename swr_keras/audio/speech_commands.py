@@ -1,0 +1,202 @@
+"""Keyword data sets in the folder layout of Google Speech Commands."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from swr_keras.audio.keyword_corpus import (
+    SILENCE,
+    UNKNOWN,
+    ClipList,
+    KeywordCorpus,
+    audio_files,
+    class_labels,
+)
+from swr_keras.audio.messages import first_few
+from swr_keras.audio.splits import SPLITS, assign_splits, check_speakers, speaker_of
+
+GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
+_NOISE_FOLDER = "_background_noise_"
+
+
+class SpeechCommands(KeywordCorpus):
+    """A folder of `<word>/<speaker>_nohash_<n>.wav` (or `.flac`) as a keyword data set.
+
+    The constructor looks at names only and checks all that needs no decoding; `load` decodes.
+    `validation_list.txt` and `testing_list.txt`, where they exist, split the files, whatever their
+    names; without them the hash of `<speaker>` does, so every file of a word in use must be named
+    like that.
+
+    The benchmark's 12 classes: `keywords=GSC_KEYWORDS`, `unknown_cap=0.1`. Then every split
+    holds as many unknown as silence clips, a tenth of its keyword clips each. The benchmark tests
+    on an archive of its own, `test_folder`.
+
+    Source: Google Speech Commands (arXiv 1804.03209), BC-ResNet (arXiv 2106.04140).
+
+    Args:
+        folder: holds the word folders, `_background_noise_`, and, optionally, the split lists.
+            Other folders that start with `_` are ignored.
+        keywords: words with a class of their own, in class order. None: every word that isn't in
+            `unknown_words`, sorted.
+        unknown_words: words of the class `_unknown_`. None: every word left over by `keywords`.
+            `()`: no such class.
+        unknown_cap: keep at most this share of a split's number of keyword clips as unknown
+            clips, drawn at `seed`. None keeps all.
+        silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
+        test_folder: holds a folder for each class, named like it, with the clips of the split
+            "testing": all of them, as they are, silence included. The testing part of `folder` is
+            then in no split. Unknown clips may be named `<word>_<speaker>_nohash_<n>.wav`, as in
+            the published test set.
+        sample_rate_hz: rate of the loaded audio, in Hz.
+        clip_seconds: length of every clip; longer ones keep their centre, shorter ones are padded.
+        resample: convert files recorded at another rate.
+        reader: see `read_audio`.
+        skip_unreadable: leave out the clips that can't be used instead of refusing the split;
+            `Split.unreadable` names them. Others don't take their place.
+        seed: of the draw of unknown clips.
+
+    Attributes:
+        folder: of the data set.
+        labels: class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
+        sample_rate_hz: rate of the loaded audio, in Hz.
+        samples: length of a clip.
+
+    Raises:
+        ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
+            training clip, splits overlap in a file or a speaker, there are no lists and a name
+            doesn't tell the speaker, or `test_folder` has other classes than the data set.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        keywords: Sequence[str] | None = None,
+        unknown_words: Sequence[str] | None = None,
+        unknown_cap: float | None = None,
+        silence: bool = True,
+        test_folder: str | os.PathLike[str] | None = None,
+        sample_rate_hz: int = 16000,
+        clip_seconds: float = 1.0,
+        resample: bool = False,
+        reader: str = "soundfile",
+        skip_unreadable: bool = False,
+        seed: int = 0,
+    ) -> None:
+        folder = Path(folder)
+        files = _files_by_word(folder)
+        keywords, unknown_words = _choose_words(files, keywords, unknown_words)
+        labels = class_labels(keywords, unknown=bool(unknown_words), silence=silence)
+        clips = _clips_by_split(folder, files, keywords, unknown_words)
+        if test_folder is not None:
+            clips["testing"] = _test_clips(Path(test_folder), labels)
+            _check_test_speakers(clips, words=files)
+        super().__init__(
+            folder,
+            labels,
+            clips,
+            noise_folder=folder / _NOISE_FOLDER,
+            unknown_cap=unknown_cap,
+            sample_rate_hz=sample_rate_hz,
+            clip_seconds=clip_seconds,
+            resample=resample,
+            reader=reader,
+            skip_unreadable=skip_unreadable,
+            seed=seed,
+        )
+
+
+def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder. Pass the folder that holds the word folders.")
+    words = sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "_."
+    )
+    files = {
+        word: tuple(f"{word}/{path.name}" for path in audio_files(folder / word)) for word in words
+    }
+    if not any(files.values()):
+        raise ValueError(
+            f"{folder} holds no word folder with WAV or FLAC files. "
+            f"Expected <word>/<speaker>_nohash_<n>.wav. Found folders: {words}."
+        )
+    return files
+
+
+def _choose_words(
+    files: dict[str, tuple[str, ...]],
+    keywords: Sequence[str] | None,
+    unknown_words: Sequence[str] | None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    available = [word for word, names in files.items() if names]
+    if keywords is None:
+        keywords = [word for word in available if word not in (unknown_words or ())]
+        unknown_words = unknown_words or ()
+    elif unknown_words is None:
+        unknown_words = [word for word in available if word not in keywords]
+    chosen = [*keywords, *unknown_words]
+    missing = [word for word in chosen if word not in available]
+    if missing:
+        raise ValueError(
+            f"Words without a folder or without clips: {first_few(missing)}\n"
+            f"Words with clips: {', '.join(available)}."
+        )
+    twice = sorted({word for word in chosen if chosen.count(word) > 1})
+    if twice:
+        raise ValueError(f"Words given more than once: {first_few(twice)}\nName each word once.")
+    if not keywords:
+        raise ValueError("No keyword is left. Name at least one, or fewer unknown_words.")
+    return tuple(keywords), tuple(unknown_words)
+
+
+def _clips_by_split(
+    folder: Path,
+    files: Mapping[str, Sequence[str]],
+    keywords: Sequence[str],
+    unknown_words: Sequence[str],
+) -> dict[str, ClipList]:
+    class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
+    classes = {name: label for word, label in class_of.items() for name in files[word]}
+    splits = assign_splits(folder, classes, others=[n for names in files.values() for n in names])
+    check_speakers({name: splits[name] for name in classes})
+    return {
+        split: ClipList(folder, {n: label for n, label in classes.items() if splits[n] == split})
+        for split in SPLITS
+    }
+
+
+def _test_clips(folder: Path, labels: Sequence[str]) -> ClipList:
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} is not a folder. Pass as test_folder the one that holds a folder for each "
+            "class."
+        )
+    files = {
+        path.name: audio_files(path)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    found = [label for label, paths in files.items() if paths]
+    missing = [label for label in labels if label not in found]
+    other = [label for label in found if label not in labels]
+    if missing or other:
+        raise ValueError(
+            f"The test set {folder} must have the classes of the data set, {list(labels)}. "
+            f"Without a folder or without clips: {missing}. Folders of no class: {other}. "
+            "Choose keywords, unknown_words and silence to match, or complete the folder."
+        )
+    classes = {f"{label}/{path.name}": label for label in labels for path in files[label]}
+    return ClipList(folder, classes, complete=True)
+
+
+def _check_test_speakers(clips: Mapping[str, ClipList], words: Iterable[str]) -> None:
+    longest_first = sorted(map(re.escape, words), key=len, reverse=True)
+    word_before_speaker = re.compile(rf"(?<=/{UNKNOWN}/)(?:{'|'.join(longest_first)})_")
+    tested = {
+        f"{clips['testing'].folder.resolve()}/{name}": "testing"
+        for name, label in clips["testing"].classes.items()
+        if label != SILENCE
+    }
+    trained = {name: split for split in SPLITS[:2] for name in clips[split].classes}
+    check_speakers(trained | tested, lambda name: speaker_of(word_before_speaker.sub("", name)))

@@ -1,0 +1,165 @@
+"""Which split a Speech Commands file belongs to, and proof that no speaker is in two."""
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from swr_keras.audio.messages import first_few
+
+SPLITS = ("training", "validation", "testing")
+_LIST_FILES = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
+_SPEAKER = re.compile(r"(.+)_nohash_")
+_HASH_RANGE = 2**27
+_VALIDATION_PERCENT = 10
+_TESTING_PERCENT = 10
+_HELD_OUT_SPEAKERS = 6 / 37
+
+
+def assign_splits(
+    folder: Path, names: Collection[str], others: Collection[str] = ()
+) -> dict[str, str]:
+    """Assigns every file to a split.
+
+    `validation_list.txt` and `testing_list.txt` decide where they exist and training is the rest;
+    without them `hashed_split` does, for which each name must tell the speaker.
+
+    Args:
+        folder: the data set's folder.
+        names: the files, as `"word/file.wav"`.
+        others: files that the lists may name too.
+
+    Returns:
+        split by name.
+
+    Raises:
+        ValueError: only one list exists, a list names a missing file, both name the same file, or
+            there is no list and a name isn't like `"word/<speaker>_nohash_<n>.wav"`.
+    """
+    lists = {split: folder / file for split, file in _LIST_FILES.items()}
+    found = [path.name for path in lists.values() if path.is_file()]
+    if not found:
+        _check_names(folder, names)
+        return {name: hashed_split(name) for name in names}
+    if len(found) != len(lists):
+        raise ValueError(
+            f"{folder} holds only {found[0]} of {' and '.join(_LIST_FILES.values())}. "
+            "Add the other, or remove this one to split by the hash of the speaker."
+        )
+    listed = {split: _read_list(path, {*names, *others}) for split, path in lists.items()}
+    twice = set(listed["validation"]) & set(listed["testing"])
+    if twice:
+        raise ValueError(
+            f"Files named by both lists of {folder}: {first_few(sorted(twice))}\n"
+            "Leave each in one list."
+        )
+    splits = dict.fromkeys(names, "training")
+    for split, entries in listed.items():
+        splits.update(dict.fromkeys(entries, split))
+    return splits
+
+
+def hashed_split(name: str) -> str:
+    """Returns the split of a file by the hash of its speaker: 10 % validation, 10 % testing.
+
+    Source: the rule published with Speech Commands (arXiv 1804.03209), which keeps every file of
+    a speaker in one split, whatever else is in the folder.
+    """
+    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1]).encode(errors="surrogateescape")
+    digest = int(hashlib.sha1(speaker, usedforsecurity=False).hexdigest(), 16)
+    percent = digest % _HASH_RANGE * 100.0 / (_HASH_RANGE - 1)
+    if percent < _VALIDATION_PERCENT:
+        return "validation"
+    if percent < _VALIDATION_PERCENT + _TESTING_PERCENT:
+        return "testing"
+    return "training"
+
+
+def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
+    """Draws 6 of 37 speakers for validation and as many for testing, at least one each.
+
+    Args:
+        speakers: in any order.
+        seed: of the draw.
+
+    Returns:
+        split by speaker; the rest is training.
+
+    Raises:
+        ValueError: there are fewer than three speakers.
+
+    Source: the split of MC-KWS in arXiv 2302.13435, 25 / 6 / 6 of 37 speakers.
+    """
+    drawn = sorted(set(speakers))
+    if len(drawn) < len(SPLITS):
+        raise ValueError(
+            f"Each of {SPLITS} needs a speaker of its own. Received: {len(drawn)} speakers, "
+            f"{drawn}. Add recordings of other speakers."
+        )
+    drawn = np.random.default_rng(seed).permutation(drawn).tolist()
+    held_out = max(1, round(len(drawn) * _HELD_OUT_SPEAKERS))
+    splits = dict.fromkeys(drawn, "training")
+    splits.update(dict.fromkeys(drawn[:held_out], "validation"))
+    splits.update(dict.fromkeys(drawn[held_out : 2 * held_out], "testing"))
+    return splits
+
+
+def speaker_of(name: str) -> str | None:
+    """Returns the speaker in a name like `"word/<speaker>_nohash_<n>.wav"`, or None."""
+    match = _SPEAKER.match(name.rsplit("/", 1)[-1])
+    return match[1] if match else None
+
+
+def check_speakers(
+    splits: dict[str, str], speaker_of: Callable[[str], str | None] = speaker_of
+) -> None:
+    """Refuses a speaker in two splits.
+
+    Args:
+        splits: split by name.
+        speaker_of: returns the speaker of a name, or None where it can't tell; such files aren't
+            compared.
+
+    Raises:
+        ValueError: a speaker is in two splits.
+    """
+    first: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for name, split in sorted(splits.items()):
+        speaker = speaker_of(name)
+        if speaker is None:
+            continue
+        earlier = first.setdefault(speaker, name)
+        if splits[earlier] != split:
+            shared.setdefault(
+                speaker, f"{speaker}: {earlier} ({splits[earlier]}) and {name} ({split})"
+            )
+    if shared:
+        raise ValueError(
+            f"Speakers in two splits, so a test would know them: {first_few(shared.values())}\n"
+            "Move all files of a speaker to one split."
+        )
+
+
+def _check_names(folder: Path, names: Iterable[str]) -> None:
+    nameless = sorted(name for name in names if speaker_of(name) is None)
+    if nameless:
+        raise ValueError(
+            f"{folder} has neither {' nor '.join(_LIST_FILES.values())}, so files are split by the "
+            f"hash of their speaker, whom these names don't tell: {first_few(nameless)}\n"
+            "Name them <speaker>_nohash_<n>.wav, or write the lists."
+        )
+
+
+def _read_list(path: Path, names: Collection[str]) -> Iterable[str]:
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    entries = [line.strip() for line in lines if line.strip()]
+    missing = [entry for entry in entries if entry not in names]
+    if missing:
+        raise ValueError(
+            f"{path} names files that don't exist: {first_few(missing)}\n"
+            "Restore them or remove the lines."
+        )
+    return entries

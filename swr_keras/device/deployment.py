@@ -1,0 +1,55 @@
+"""The files that bring a model to a device."""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from swr_keras.device.c_array import c_array
+from swr_keras.export.manifest import manifest
+from swr_keras.files import write_atomically
+
+
+def write_deployment(
+    folder: str | os.PathLike,
+    data: bytes,
+    *,
+    name: str,
+    labels: Sequence[str],
+    front_end: Any,
+    calibration_names: Sequence[str],
+    accuracy: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """Writes `<name>.tflite`, its manifest `<name>.json`, and `<name>.h` and `<name>.cc`.
+
+    Nothing is written if anything is wrong; each file is written whole or not at all, the manifest
+    last.
+
+    Args:
+        folder: An existing folder.
+        data: Contents of the `.tflite` file.
+        name: Stem of the files and of the C symbols, a C identifier.
+        labels, front_end, calibration_names, accuracy: As for `manifest`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ExportError, ValueError: See `manifest` and `c_array`.
+    """
+    folder = pathlib.Path(folder)
+    header, source = c_array(data, name)
+    description = manifest(
+        data,
+        labels=labels,
+        front_end=front_end,
+        calibration_names=calibration_names,
+        accuracy=accuracy,
+    )
+    text = json.dumps(description, indent=1, ensure_ascii=False)
+    write_atomically(folder / f"{name}.tflite", data)
+    write_atomically(folder / f"{name}.h", header.encode())
+    write_atomically(folder / f"{name}.cc", source.encode())
+    write_atomically(folder / f"{name}.json", text.encode())
+    return description

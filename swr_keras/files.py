@@ -1,0 +1,116 @@
+"""Files and folders that are written whole or not at all."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+
+import keras
+
+_PREFIX = ".swr-unfinished-"
+UNFINISHED = f"{_PREFIX}*"  # what a killed process leaves, as a glob
+_STALE_SECONDS = 24 * 3600
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Gives a temporary path beside `path`, of the same suffix, to write a file to.
+
+    The file takes the place of `path` at the end of the block; at an error it is removed and
+    `path` stays as it was.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | os.PathLike, data: bytes):
+    """Writes a file by way of a temporary one beside it, so no half-written file is ever seen."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def save_model(model: keras.Model, path: str | os.PathLike):
+    """Saves a model in the `.keras` format, whole or not at all."""
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+def default_cache() -> pathlib.Path:
+    """Returns `swr_keras` in `$XDG_CACHE_HOME`, or in `~/.cache` where that is unset or relative.
+
+    Source: the XDG base directory specification.
+    """
+    root = pathlib.Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (root if root.is_absolute() else pathlib.Path.home() / ".cache") / "swr_keras"
+
+
+@contextlib.contextmanager
+def complete_folder(folder: pathlib.Path, num_bytes: int) -> Iterator[pathlib.Path]:
+    """Yields an empty folder that becomes `folder` when the block ends well, and vanishes if not.
+
+    Where another process makes `folder` meanwhile, that one stays. What killed processes left more
+    than a day ago is removed.
+
+    Args:
+        folder: The folder to make; its parents are made, too.
+        num_bytes: What will be written, for a check of the space left.
+
+    Raises:
+        OSError: If the parent can't be written, or its disk is too full, or is so meanwhile.
+    """
+    parent = folder.parent
+    temporary = parent / f".{folder.name}-{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"The cache {parent} can't be written: {error.strerror}. Pass another folder, or set "
+            "XDG_CACHE_HOME to one",
+        ) from error
+    try:
+        _remove_stale(parent, f".{folder.name}-*")
+        _check_space(parent, num_bytes)
+        yield temporary
+        _rename(temporary, folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk of the cache {parent} is full: {num_bytes / 1e6:.0f} MB are needed. Free "
+            "some space, pass another folder, or set XDG_CACHE_HOME to one",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_space(parent: pathlib.Path, num_bytes: int) -> None:
+    if shutil.disk_usage(parent).free < num_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _rename(temporary: pathlib.Path, folder: pathlib.Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _remove_stale(parent: pathlib.Path, pattern: str) -> None:
+    for left in parent.glob(pattern):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
