@@ -1,19 +1,22 @@
 """Scalable weight reparametrization: efficient multi-task transfer learning for tiny models."""
 
-from swr_keras import backbones, layers
+from swr_keras import backbones, layers, methods
 from swr_keras.accounting.summary import summary
 from swr_keras.layers.conversion import merge, reparametrize
+from swr_keras.methods.swr import SWR, transfer
 from swr_keras.policy.policy import Policy
 from swr_keras.tasks.library import TaskLibrary
 from swr_keras.tasks.pack import TaskPack
+from swr_keras.training.fit import Fit
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
-from swr_keras.training.transfer import transfer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SWR",
+    "Fit",
     "Policy",
     "PolicySearch",
     "SuperNet",
@@ -23,6 +26,7 @@ __all__ = [
     "backbones",
     "layers",
     "merge",
+    "methods",
     "reparametrize",
     "summary",
     "transfer",

@@ -74,11 +74,12 @@ class Result:
         Raises:
             ValueError: If one of them doesn't say which it got right.
         """
-        for each in (self, other):
-            if each.right is None:
-                raise ValueError(f"'{each.title}' doesn't say which examples it got right.")
-        hits = unpack_bits(self.right, examples) & unpack_bits(other.right, examples)
-        return float(hits.mean())
+        return float((self._hits(examples) & other._hits(examples)).mean())
+
+    def _hits(self, examples):
+        if self.right is None:
+            raise ValueError(f"'{self.title}' doesn't say which examples it got right.")
+        return unpack_bits(self.right, examples)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all that isn't at its default, as a dict that JSON can express."""

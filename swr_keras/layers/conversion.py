@@ -1,6 +1,7 @@
 """From a plain Keras model to reparametrized layers and back."""
 
 import logging
+import math
 import numbers
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -42,6 +43,26 @@ def policy_layers(model: keras.Model) -> dict[str, swr.ReparametrizedLayer]:
     """Returns the reparametrized layers of a model by path, in the order of the model."""
     return {
         path: layer for path, layer in walk(model) if isinstance(layer, swr.ReparametrizedLayer)
+    }
+
+
+def layer_sizes(base: keras.Model, head: str | None = None) -> dict[str, int]:
+    """Returns the parameters of each layer that `reparametrize` converts besides the head.
+
+    Args:
+        base: A built Functional or Sequential model.
+        head: Path of the head, as for `find_head`.
+    """
+    head = find_head(base, head)
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel", "bias")
+    return {
+        path: sum(
+            math.prod(weight.shape)
+            for name in names
+            if (weight := getattr(layer, name, None)) is not None
+        )
+        for path, layer in walk(base)
+        if path != head and _is_convertible(layer)
     }
 
 

@@ -182,7 +182,7 @@ class Policy:
         return "\n".join(lines)
 
 
-def check_target_cost(target_cost: float):
+def check_target_cost(target_cost: float | None):
     """Raises ValueError unless a target cost is a number in [0, 1]."""
     if not isinstance(target_cost, numbers.Real) or not 0 <= target_cost <= 1:
         raise ValueError(

@@ -8,232 +8,125 @@ change at the target cost, trains these, and writes the merged models:
 The run's folder gets a report.html. A run that was stopped goes on when called again.
 """
 
-import math
+import dataclasses
 import os
+import pathlib
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-from absl import app, flags, logging
+import keras
+import numpy as np
+import tensorflow as tf
 
-from swr_keras.backbones.bcresnet import TAUS
-from swr_keras.layers.normalization import TaskNormalization
-from swr_keras.policy.policy import READINGS, check_target_cost
-from swr_keras.recipes.kws_run import run
-from swr_keras.recipes.kws_settings import Settings
+import swr_keras
+from swr_keras.accounting import summary
+from swr_keras.audio.keyword_task import combine
+from swr_keras.files import write_atomically
+from swr_keras.jobs.folder import RunFolder
+from swr_keras.jobs.local import run_local
+from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
+from swr_keras.jobs.table import results_table
+from swr_keras.recipes import command
+from swr_keras.recipes.kws_corpora import load_tasks
+from swr_keras.recipes.kws_jobs import plan
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import as_flat
+from swr_keras.reporting import render_report
 
-_FEATURES = ["log_mel", "mfcc", "micro_frontend"]
-_BACKBONES = [*(f"bcresnet{tau:g}" for tau in TAUS), "res15", "res15-narrow"]
-# The base hears synthetic speech in little noise; a task learns to spot it in much noise.
-_SYNTHETIC_SNR_DB = {"train_snr_db": (0.0, 20.0), "test_snr_db": (0.0, 10.0)}
-
-flags.DEFINE_list(
-    "data_dir",
-    None,
-    "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
-    "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/; or in "
-    "MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first use.",
-)
-flags.DEFINE_list(
-    "test_dir",
-    None,
-    "For each folder, one with the clips to test on, by class, such as the test set of Speech "
-    "Commands; an empty entry for none. Default: the folders' own test lists.",
-)
-flags.DEFINE_string("noise_dir", None, "Background recordings for folders in MagicHub's layout.")
-flags.DEFINE_list(
-    "keywords", None, "Words to spot, over all folders. Default: all but --unknown_words."
-)
-flags.DEFINE_list(
-    "unknown_words",
-    None,
-    "Words of the class 'unknown', over all folders. Default: all but --keywords.",
-)
-flags.DEFINE_float(
-    "unknown_cap",
-    None,
-    "Most clips of unknown words, as a share of the keywords' clips; 0.1 in the 12-class "
-    "benchmark. Default: all.",
-    lower_bound=0,
-)
-flags.DEFINE_bool(
-    "share_unknown", True, "Whether tasks share the base's classes 'unknown' and 'silence'."
-)
-flags.DEFINE_bool(
-    "skip_unreadable", False, "Whether to leave out clips that can't be used, and list them."
-)
-flags.DEFINE_bool("silence", True, "Whether there is a class 'silence', made of the noises.")
-flags.DEFINE_float("clip_seconds", 1.0, "Length of a clip in seconds.", lower_bound=0.1)
-flags.DEFINE_bool("resample", False, "Whether to accept other sample rates than 16 kHz.")
-flags.DEFINE_enum(
-    "audio_reader", "soundfile", ["soundfile", "tensorflow_io"], "Library that decodes the clips."
-)
-flags.DEFINE_enum("features", "log_mel", _FEATURES, "Front end.")
-flags.DEFINE_enum("backbone", "bcresnet1", _BACKBONES, "Architecture of the base.")
-flags.DEFINE_string(
-    "base", None, "A trained base (.keras) for these features. Default: train one on all words."
-)
-flags.DEFINE_enum(
-    "pretrained",
-    None,
-    ["speech_embedding"],
-    "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
-)
-flags.DEFINE_list(
-    "target_cost",
-    ["0.1"],
-    "Share of the base's parameters that a task may own, from 0 to 1; or several, comma-separated.",
-)
-flags.DEFINE_enum("reading", "budget", READINGS, "How layers are chosen from their probabilities.")
-flags.DEFINE_enum(
-    "bn_mode", "statistics", TaskNormalization.MODES, "What of batch norm belongs to a task."
-)
-flags.DEFINE_integer("base_epochs", 10, "Epochs of the base.", lower_bound=1)
-flags.DEFINE_integer(
-    "supernet_epochs",
-    None,
-    "Epochs of each task's super-net. Default: 10, or as many as make 200 steps.",
-    lower_bound=1,
-)
-flags.DEFINE_bool(
-    "sample_gates",
-    True,
-    "Whether the super-net trains with gates drawn for each batch, or with all of them open.",
-)
-flags.DEFINE_integer(
-    "search_steps", 400, "Steps of each task's policy search, of 16 clips.", lower_bound=10
-)
-flags.DEFINE_integer(
-    "task_epochs",
-    None,
-    "Epochs of each task model. Default: 12, or as many as make 200 steps.",
-    lower_bound=1,
-)
-flags.DEFINE_integer("batch_size", 64, "Clips a batch.", lower_bound=2)
-flags.DEFINE_float("base_learning_rate", 5e-3, "Adam's first rate for the base.", lower_bound=0)
-flags.DEFINE_float(
-    "learning_rate",
-    None,
-    "Adam's first rate for super-nets and task models. Default: 0.01; for a published base 0.001.",
-    lower_bound=0,
-)
-flags.DEFINE_float(
-    "classifier_learning_rate", 1e-2, "Adam's first rate for classifier-only.", lower_bound=0
-)
-flags.DEFINE_float(
-    "search_learning_rate", 5e-3, "Adam's first rate for the policy network.", lower_bound=0
-)
-flags.DEFINE_float("cost_weight", 3.0, "Factor of the cost loss in the policy search.")
-flags.DEFINE_list(
-    "train_snr_db",
-    None,
-    "Lowest and highest SNR in the tasks' training in dB. Default: the paper's noise, of random "
-    "gain; for synthetic speech 0,20.",
-)
-flags.DEFINE_list(
-    "base_snr_db", None, "Likewise in the training of the base. Default: the paper's noise."
-)
-flags.DEFINE_list(
-    "test_snr_db",
-    None,
-    "Lowest and highest SNR at validation and test in dB, over the whole clip, of crops of the "
-    "same recordings of noise as in training. Default: no noise; for synthetic speech 0,10.",
-)
-flags.DEFINE_bool("baselines", True, "Whether to train classifier-only and fine-tuning all, too.")
-flags.DEFINE_integer(
-    "random_policies", 0, "Number of random policies to compare with at each cost.", lower_bound=0
-)
-flags.DEFINE_bool(
-    "last_layers_first",
-    False,
-    "Whether to compare with a policy that takes the layers from the last one on, at each cost.",
-)
-flags.DEFINE_integer(
-    "calibration_clips", 200, "Training clips that int8 is calibrated on.", lower_bound=1
-)
-flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
-flags.DEFINE_string(
-    "output_dir", "runs/kws", "Folder to write: a new one, or that of a run to go on with."
-)
+_FILES = {
+    "base.keras": "the base that all tasks share; base.json has its class names",
+    "results.json": "everything that was measured",
+    "<task>/c<cost>/model.keras": "the task's merged model, of plain Keras layers",
+    "<task>/c<cost>/task.swr.h5": "the task pack: what the task owns, for a TaskLibrary",
+    "<task>/c<cost>/policy.json": "which layers the task changes",
+    "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
+    "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
+    "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
+    "<task>/<method>/": "the same of the methods that it is compared with",
+    "jobs/": "what each job was and found, and from where it goes on",
+    "settings.json": "what was asked for",
+}
 
 
-def _numbers(values: Sequence[str] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(float(value) for value in values)
+def run(settings: KwsSettings) -> None:
+    """Runs the recipe, writes its folder and prints its table; goes on with a run that stopped.
+
+    Raises:
+        ValueError: For anything wrong with the recordings, the base or the output folder, before
+            training starts.
+        FloatingPointError: If a loss is NaN; run again, it would go on from the last good epoch.
+        OSError: If a file can't be written.
+    """
+    settings = settings.resolved()
+    tasks = load_tasks(settings.corpora, settings.hearing, settings.seed)
+    for task in tasks:
+        for note in task.notes:
+            print(f"{task.name}: {note}")
+    base_task = combine(
+        tasks,
+        dataclasses.replace(settings.hearing, train_snr_db=settings.noise.base_snr_db),
+        share_unknown=settings.corpora.share_unknown,
+    )
+    jobs = plan(settings, tasks, base_task)
+    folder = RunFolder(pathlib.Path(settings.output_dir))
+    folder.check(jobs)
+    with folder.locked(as_flat(settings)):
+        if folder.resumed:
+            print(f"Going on with the run in {folder.path}.", flush=True)
+        every = {task.name: task for task in (*tasks, base_task)}
+        results = run_local(
+            jobs, folder, every, verbose=1 if sys.stdout.isatty() else 2, report=_say
+        )
+        found = Run(
+            settings=as_flat(settings),
+            base=_base_facts(folder.path / "base.keras", tasks[0].input_shape),
+            tasks=tuple(TaskFacts(t.name, t.labels, t.examples, t.notes) for t in tasks),
+            results=tuple(results),
+            versions=_versions(),
+        )
+        found.save(folder.path)
+        page = folder.path / "report.html"
+        text = render_report(found, title=_title(settings), files=_FILES)
+        write_atomically(page, text.encode())
+    print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}")
 
 
-def _valid_costs(values):
-    try:
-        costs = _numbers(values) or ()
-        for cost in costs:
-            check_target_cost(cost)
-    except ValueError as error:
-        raise flags.ValidationError(str(error)) from None
-    if len(set(costs)) < len(costs):
-        raise flags.ValidationError(f"a cost is given twice, received {values}")
-    return bool(values)
+def _base_facts(path, input_shape):
+    base = keras.saving.load_model(path)
+    costs = summary(base, input_shape=input_shape)
+    return BaseFacts(
+        name=base.name,
+        parameters=costs.parameters,
+        multiplies=costs.multiplies,
+        num_bytes=sum(np.asarray(weight).nbytes for weight in base.weights),
+    )
 
 
-def _valid_folders(values):
-    if values is not None and not all(values or [""]):
-        raise flags.ValidationError(f"an entry names no folder, received {values}")
-    return True
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "tensorflow": tf.version.VERSION,
+        "numpy": np.__version__,
+        "swr_keras": swr_keras.__version__,
+    }
 
 
-def _valid_snr(values):
-    try:
-        snr = _numbers(values)
-    except ValueError as error:
-        raise flags.ValidationError(str(error)) from None
-    if snr is not None and not (
-        len(snr) == 2 and all(map(math.isfinite, snr)) and snr[0] <= snr[1]
-    ):
-        raise flags.ValidationError(f"expected the lowest and the highest SNR, received {values}")
-    return True
+def _title(settings):
+    snr_db = settings.noise.test_snr_db
+    if not snr_db:
+        return "Keyword spotting"
+    return f"Keyword spotting in noise, at an SNR of {snr_db[0]:g} to {snr_db[1]:g} dB"
 
 
-flags.register_validator("data_dir", _valid_folders)
-flags.register_validator("target_cost", _valid_costs)
-flags.register_validator("base_snr_db", _valid_snr)
-flags.register_validator("train_snr_db", _valid_snr)
-flags.register_validator("test_snr_db", _valid_snr)
-flags.register_validator(
-    "cost_weight", lambda value: value > 0, message="the cost loss needs a positive factor"
-)
-
-flags.register_multi_flags_validator(
-    ["base", "pretrained"],
-    lambda values: not (values["base"] and values["pretrained"]),
-    message="the base is either --base or --pretrained",
-)
+def _say(line):
+    print(line, flush=True)
 
 
-def settings_from_flags() -> Settings:
-    """Returns the flags as one value."""
-    defined = flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])
-    values: dict[str, Any] = {flag.name: flag.value for flag in defined}
-    for name in ("target_cost", "base_snr_db", "train_snr_db", "test_snr_db"):
-        values[name] = _numbers(values[name])
-    if values["learning_rate"] is None:
-        values["learning_rate"] = 1e-3 if values["pretrained"] else 1e-2
-    if values["data_dir"] is None:
-        values |= {name: values[name] or snr for name, snr in _SYNTHETIC_SNR_DB.items()}
-    return Settings(**values)
-
-
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}. Flags take the form --name=value.")
-    logging.set_verbosity(logging.WARNING)
-    try:
-        run(settings_from_flags())
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        print(f"\nError: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line, see `command.main`."""
+    return command.main(argv, KwsSettings, __doc__, run)
 
 
 if __name__ == "__main__":
@@ -241,4 +134,4 @@ if __name__ == "__main__":
     if platform.machine() == "x86_64" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    app.run(main)
+    sys.exit(main(sys.argv))

@@ -1,79 +1,114 @@
 """What the keyword-spotting recipe is asked to do."""
 
 import dataclasses
-
-import keras
+from typing import Any
 
 from swr_keras import audio, backbones
+from swr_keras.audio.keyword_task import Hearing
+from swr_keras.methods import (
+    SWR,
+    ClassifierOnly,
+    FineTuningAll,
+    LastLayersFirst,
+    Method,
+    PolicyLearning,
+    RandomPolicy,
+)
+from swr_keras.recipes import settings as concerns
+from swr_keras.recipes.settings import Settings, setting
+from swr_keras.training.fit import Fit, SearchFit
 
-_EPOCHS = {"supernet_epochs": 10, "task_epochs": 12}
-_MIN_STEPS = 200
+_FEATURES = ("log_mel", "mfcc", "micro_frontend")
+# The base hears synthetic speech in little noise; a task learns to spot it in much noise.
+_SYNTHETIC_NOISE = {"train_snr_db": (0.0, 20.0), "test_snr_db": (0.0, 10.0)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """The flags of the recipe as a value; `kws.py` says what each means."""
+class KwsSettings(Settings):
+    """All that the recipe is asked to do; each field of each concern is a flag."""
 
-    data_dir: list[str] | None
-    test_dir: list[str] | None
-    noise_dir: str | None
-    keywords: list[str] | None
-    unknown_words: list[str] | None
-    unknown_cap: float | None
-    silence: bool
-    share_unknown: bool
-    skip_unreadable: bool
-    clip_seconds: float
-    resample: bool
-    audio_reader: str
-    features: str
-    backbone: str
-    base: str | None
-    pretrained: str | None
-    target_cost: tuple[float, ...]
-    reading: str
-    bn_mode: str
-    base_epochs: int
-    supernet_epochs: int | None
-    sample_gates: bool
-    search_steps: int
-    task_epochs: int | None
-    batch_size: int
-    base_learning_rate: float
-    learning_rate: float
-    classifier_learning_rate: float
-    search_learning_rate: float
-    cost_weight: float
-    base_snr_db: tuple[float, float] | None
-    train_snr_db: tuple[float, float] | None
-    test_snr_db: tuple[float, float] | None
-    baselines: bool
-    random_policies: int
-    last_layers_first: bool
-    calibration_clips: int
-    seed: int
-    output_dir: str
+    corpora: concerns.Corpora = concerns.Corpora()
+    noise: concerns.Noise = concerns.Noise()
+    features: str = setting("log_mel", "Front end.", choices=_FEATURES)
+    backbone: str = setting(
+        "bcresnet1", "Architecture of the base.", choices=tuple(backbones.BUILDERS)
+    )
+    base: concerns.Base = concerns.Base()
+    transfer: concerns.Transfer = concerns.Transfer()
+    search: concerns.Search = concerns.Search()
+    controls: concerns.Controls = concerns.Controls()
+    int8: concerns.Int8 = concerns.Int8()
+    seed: int = setting(0, "Seed of everything random.", at_least=0)
+    output_dir: str = setting(
+        "runs/kws", "Folder to write: a new one, or that of a run to go on with."
+    )
+
+    def resolved(self) -> "KwsSettings":
+        """Returns them with the defaults that depend on the data filled in."""
+        if self.corpora.data_dir is not None:
+            return self
+        noise = {name: getattr(self.noise, name) or snr for name, snr in _SYNTHETIC_NOISE.items()}
+        return dataclasses.replace(self, noise=dataclasses.replace(self.noise, **noise))
 
     @property
-    def front_end(self) -> audio.FrontEnd:
-        """The front end, at 16 kHz."""
-        return audio.FRONT_ENDS["embedding_mel" if self.pretrained else self.features](16000)
+    def hearing(self) -> Hearing:
+        """How the tasks hear."""
+        name = "embedding_mel" if self.base.pretrained else self.features
+        width = None
+        if not self.base.pretrained and self.backbone.startswith("bcresnet"):
+            width = audio.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+        return Hearing(
+            features=audio.FRONT_ENDS[name](16000),
+            seed=self.seed,
+            spec_augment_freq_width=width,
+            train_snr_db=self.noise.train_snr_db,
+            test_snr_db=self.noise.test_snr_db,
+        )
 
     @property
-    def spec_augment_freq_width(self) -> int | None:
-        """See `audio.spec_augment_freq_width`; none for other backbones than BC-ResNet."""
-        if self.pretrained or not self.backbone.startswith("bcresnet"):
-            return None
-        return audio.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+    def base_fit(self) -> Fit:
+        """How the base is trained."""
+        return Fit(self.base.base_epochs, self.base.base_learning_rate, self.transfer.batch_size)
 
-    def epochs(self, name: str, steps_per_epoch: int) -> int:
-        """Returns the flag `supernet_epochs` or `task_epochs`, or else enough for few clips."""
-        return getattr(self, name) or max(_EPOCHS[name], -(-_MIN_STEPS // steps_per_epoch))
+    @property
+    def fit(self) -> Fit:
+        """How a task model is trained."""
+        return Fit(self.transfer.task_epochs, self.transfer.learning_rate, self.transfer.batch_size)
 
-    def build_backbone(self, num_classes: int, input_shape: tuple[int, ...]) -> keras.Model:
-        """Builds the base with fresh weights."""
-        options = {"num_classes": num_classes, "input_shape": input_shape}
-        if self.backbone.startswith("bcresnet"):
-            return backbones.bcresnet(float(self.backbone.removeprefix("bcresnet")), **options)
-        width = {"res15": 45, "res15-narrow": 19}[self.backbone]
-        return backbones.res15(width, **options)
+    @property
+    def swr(self) -> SWR:
+        """The method, with these settings."""
+        search = SearchFit(
+            steps=self.search.search_steps,
+            learning_rate=self.search.search_learning_rate,
+            cost_weight=self.search.cost_weight,
+        )
+        learning = PolicyLearning(
+            supernet=dataclasses.replace(self.fit, epochs=self.search.supernet_epochs),
+            sample_gates=self.search.sample_gates,
+            search=search,
+        )
+        return SWR(
+            fit=self.fit,
+            batch_norm=self.transfer.bn_mode,
+            learning=learning,
+            reading=self.transfer.reading,
+        )
+
+    @property
+    def baselines(self) -> list[Method]:
+        """The methods without a cost that it is compared with."""
+        if not self.controls.baselines:
+            return []
+        rate = self.transfer.classifier_learning_rate
+        classifier = dataclasses.replace(self.fit, learning_rate=rate)
+        return [ClassifierOnly(fit=classifier), FineTuningAll(fit=self.fit)]
+
+    @property
+    def same_cost(self) -> list[Method]:
+        """The methods that it is compared with at each cost."""
+        common: dict[str, Any] = {"fit": self.fit, "batch_norm": self.transfer.bn_mode}
+        methods: list[Method] = [
+            RandomPolicy(draw=draw, **common) for draw in range(self.controls.random_policies)
+        ]
+        return [*methods, *([LastLayersFirst(**common)] if self.controls.last_layers_first else [])]

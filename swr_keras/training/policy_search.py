@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
+from keras import layers, ops
 
 from swr_keras.policy.gates import (
     COST_FORMS,
@@ -14,8 +14,9 @@ from swr_keras.policy.gates import (
     expected_cost,
     gumbel_gates,
 )
+from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.network import PolicyNetwork
-from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.policy.policy import Policy
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.transfer_model import batch_size, update_loss
 
@@ -158,26 +159,20 @@ class PolicySearch(keras.Model):
         """Returns the mean of |expected cost - c| over costs c from 0.05 to 0.9."""
         return float(self._grid_error())
 
+    @property
+    def policies(self) -> LearnedPolicies:
+        """The policies of every target cost, without the super-net."""
+        changeable = self.supernet.policy_layers
+        sizes = dict(zip(changeable, self.num_parameters, strict=True))
+        return LearnedPolicies(self.network, sizes, [_kind(each) for each in changeable.values()])
+
     def probabilities(self, target_cost: float) -> np.ndarray:
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
-        check_target_cost(target_cost)
-        cost = ops.full((1,), float(target_cost))
-        return ops.convert_to_numpy(self.network.probabilities(cost)[0])
+        return self.policies.probabilities(target_cost)
 
     def policy(self, target_cost: float, reading: str = "budget") -> Policy:
-        """Returns the policy for a target cost; any cost can be asked for, without training.
-
-        Args:
-            target_cost: Share of the policy layers' parameters that a task may own, in [0, 1].
-            reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
-        """
-        return Policy.from_probabilities(
-            list(self.supernet.policy_layers),
-            self.num_parameters,
-            self.probabilities(target_cost).tolist(),
-            target_cost,
-            reading,
-        )
+        """Returns the policy for a target cost, see `LearnedPolicies.policy`."""
+        return self.policies.policy(target_cost, reading)
 
     def get_config(self):
         raise NotImplementedError(
@@ -226,6 +221,16 @@ class _Annealing(keras.callbacks.Callback):
         progress = (self.epoch + share_of_epoch) / self.params["epochs"]
         temperature = annealed_temperature(progress, *self.search.temperatures)
         self.search.temperature.assign(temperature)
+
+
+def _kind(layer) -> str:
+    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
+        return "depthwise"
+    if isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D):
+        return "separable"
+    if isinstance(layer, layers.Dense):
+        return "dense"
+    return "pointwise" if set(layer.kernel_size) == {1} else "convolution"
 
 
 def _as_list(callbacks):

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Progress:
@@ -10,10 +10,12 @@ class Progress:
 
     Args:
         stages: Every stage to come by title, with its work in examples to be seen.
+        report: Takes the line that announces a stage.
     """
 
-    def __init__(self, stages: dict[str, float]):
+    def __init__(self, stages: dict[str, float], report: Callable[[str], None]):
         self.stages = stages
+        self.report = report
         self.seconds: dict[str, float] = {}
         self._done = 0.0
 
@@ -33,9 +35,8 @@ class Progress:
             left = f"about {_minutes(elapsed * rest / self._done)} left"
         again = f", {share_done:.0%} done before" if share_done else ""
         number = list(self.stages).index(title) + 1
-        print(
-            f"\n[{number}/{len(self.stages)}] {title}{again} ({_minutes(elapsed)} elapsed, {left})",
-            flush=True,
+        self.report(
+            f"\n[{number}/{len(self.stages)}] {title}{again} ({_minutes(elapsed)} elapsed, {left})"
         )
         start = time.monotonic()
         yield

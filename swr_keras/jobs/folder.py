@@ -1,0 +1,150 @@
+"""The folder that a run writes: one run at a time, and what each job left there."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import filelock
+
+from swr_keras.files import UNFINISHED, write_atomically
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.result import Result
+
+_SETTINGS = "settings.json"
+_JOBS = "jobs"
+_JOB, _RESULT = "job.json", "result.json"
+
+
+class RunFolder:
+    """An output folder that is locked while a run writes it and remembers what its jobs were.
+
+    Each job has a folder below `jobs/`: what the job is, the state of its trainings while it runs,
+    and its result once it is finished. What a user wants stands beside, see `README.md`.
+
+    Args:
+        path: The folder; made if it doesn't exist.
+
+    Attributes:
+        path: The folder.
+        resumed: Whether an earlier run wrote it.
+
+    Raises:
+        ValueError: If the path is a file, or a folder with files of no run.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"The output folder '{path}' is a file. Choose another folder.")
+        self.resumed = (path / _SETTINGS).is_file() and (path / _JOBS).is_dir()
+        if not self.resumed and path.exists() and any(not _is_own(e) for e in path.iterdir()):
+            raise ValueError(
+                f"The output folder '{path}' exists already and holds files of no run (or of one "
+                "by another version). Choose another folder, or remove it."
+            )
+
+    @contextlib.contextmanager
+    def locked(self, settings: dict[str, Any]) -> Iterator[None]:
+        """Holds the folder for this process and writes the run's settings, for people to read.
+
+        Raises:
+            ValueError: If another run holds it.
+            OSError: If it can't be written.
+        """
+        (self.path / _JOBS).mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / _JOBS / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ValueError(
+                f"Another run is writing the output folder '{self.path}'. Wait for it, or choose "
+                "another folder."
+            ) from None
+        try:
+            for unfinished in self.path.rglob(UNFINISHED):
+                unfinished.unlink()
+            _write_json(self.path / _SETTINGS, settings)
+            yield
+        finally:
+            lock.release()
+
+    def check(self, jobs: Iterable[Job]) -> None:
+        """Raises ValueError, with the differences, if a job was done otherwise before."""
+        for job in jobs:
+            earlier = self._read(job, _JOB)
+            now = _flat(json.loads(json.dumps(job.spec())))
+            then = now if earlier is None else _flat(earlier)
+            differences = [
+                f"  {name}: {then.get(name)} there, {now.get(name)} now"
+                for name in sorted({*then, *now})
+                if then.get(name) != now.get(name)
+            ]
+            if differences:
+                raise ValueError(
+                    f"The output folder '{self.path}' holds a run with other settings. "
+                    f"{job.title}:\n"
+                    + "\n".join(differences)
+                    + "\nRepeat these to go on with it, or choose another folder."
+                )
+
+    def state(self, job: Job) -> pathlib.Path:
+        """Returns the folder of a job, with the states of its trainings, from which it goes on."""
+        readable = re.sub(r"[^\w.]+", "-", job.title)
+        # Titles can look alike in letters and digits, such as those of tasks "की" and "का".
+        digest = hashlib.sha256(job.title.encode()).hexdigest()[:8]
+        return self.path / _JOBS / f"{readable[:80]}-{digest}"
+
+    def result(self, job: Job) -> Result | None:
+        """Returns the result of a finished job.
+
+        Raises:
+            ValueError: If it was damaged.
+        """
+        values = self._read(job, _RESULT)
+        return None if values is None else Result.from_dict(values)
+
+    def begin(self, job: Job) -> None:
+        """Writes down what a job is."""
+        self.state(job).mkdir(exist_ok=True)
+        _write_json(self.state(job) / _JOB, job.spec())
+
+    def finish(self, job: Job, result: Result) -> None:
+        """Writes the result of a job and removes the states that it needs no more."""
+        _write_json(self.state(job) / _RESULT, result.as_dict())
+        shutil.rmtree(self.state(job) / "states", ignore_errors=True)
+
+    def _read(self, job, name):
+        path = self.state(job) / name
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"'{path}' is damaged ({error}). Remove the folder '{path.parent}' to do this job "
+                "again."
+            ) from None
+
+
+def _write_json(path, values):
+    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+
+
+def _flat(values, prefix=""):
+    """A nested dict as one, its keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _is_own(entry):
+    return entry.name == _JOBS or entry.match(UNFINISHED)

@@ -1,0 +1,77 @@
+"""The job that brings a model to a device."""
+
+import dataclasses
+import hashlib
+import re
+
+import keras
+
+from swr_keras.device import write_deployment
+from swr_keras.export import LiteModel, convert_int8
+from swr_keras.jobs.evaluation import measure
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.model import AdaptModel
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertInt8(Job):
+    """Converts a model to int8, verifies and measures it.
+
+    Attributes:
+        model: The job that trains it.
+        calibration_examples: Training examples that it is calibrated on.
+    """
+
+    model: AdaptModel
+    calibration_examples: int
+
+    @property
+    def title(self):
+        return f"{self.model.title}, int8"
+
+    @property
+    def needs(self):
+        return (self.model,)
+
+    def settings(self):
+        return {"calibration_examples": self.calibration_examples}
+
+    def run(self, place):
+        task = place.tasks[self.task]
+        folder = self.model.folder(place)
+        trained = place.result(self.model)
+        merged = keras.saving.load_model(folder / "model.keras")
+        int8 = convert_int8(merged, task.calibration(self.calibration_examples))
+        measured = measure(LiteModel(int8), task)
+        name = c_name(self.task, self.model.target_cost)
+        description = write_deployment(
+            folder,
+            int8,
+            name=name,
+            labels=task.labels,
+            front_end=task.front_end,
+            calibration_names=task.calibration_names(self.calibration_examples),
+            accuracy={
+                "examples": task.examples["testing"],
+                "float": trained.testing_accuracy,
+                "int8": measured["testing_accuracy"],
+            },
+        )
+        return dataclasses.replace(
+            trained,
+            kind="int8",
+            title=self.title,
+            owned_bytes=None,
+            histories={},
+            seconds={},
+            stem=(folder / name).relative_to(place.path).as_posix(),
+            manifest=description,
+            **measured,
+        )
+
+
+def c_name(task: str, cost: float | None) -> str:
+    """Returns a C identifier for an int8 model, so that one firmware can hold all of a run's."""
+    if not (task.isascii() and task.isidentifier()):
+        task = f"task_{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+    return re.sub(r"\W", "_", f"{task}_c{cost:g}_int8")

@@ -1,0 +1,107 @@
+"""What a run is made of: jobs, each a value that says all its outcome depends on."""
+
+import abc
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+
+from swr_keras.jobs.result import Result
+from swr_keras.jobs.task import MeasuredTask
+
+
+class Workplace(Protocol):
+    """What a job finds around it.
+
+    Attributes:
+        tasks: The tasks of the run by name.
+        path: The run's folder, for what a user wants.
+        verbose: As for `keras.Model.fit`.
+    """
+
+    tasks: Mapping[str, MeasuredTask]
+    path: Path
+    verbose: str | int
+
+    def state(self, job: "Job", training: str) -> Path:
+        """Returns the file from which a training of a job goes on after an interruption."""
+
+    def base(self) -> tuple[keras.Model, tuple[str, ...] | None]:
+        """Returns the base and its class names, once the job that makes it is finished."""
+
+    def result(self, job: "Job") -> Result:
+        """Returns the result of a finished job."""
+
+    def keep_base(self, base: keras.Model, labels: tuple[str, ...] | None) -> None:
+        """Writes the base and its class names."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(abc.ABC):
+    """One training, conversion or evaluation; equal fields, equal outcome.
+
+    Attributes:
+        task: Name of its task in the run.
+        data: `digest()` of that task.
+        seed: Seed of everything random.
+    """
+
+    task: str
+    data: str
+    seed: int
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """What it is, for people; unique in a run."""
+
+    @property
+    def needs(self) -> tuple["Job", ...]:
+        """The jobs whose outcome it takes."""
+        return ()
+
+    @abc.abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Returns what its outcome depends on besides task, seed and needs, for JSON."""
+
+    def plan(self, task: MeasuredTask) -> dict[str, tuple[int, int]]:
+        """Returns its trainings by title, each with its epochs and the examples that it sees."""
+        return {}
+
+    @abc.abstractmethod
+    def run(self, place: Workplace) -> Result:
+        """Does it, from where an interrupted attempt stopped, and writes its files."""
+
+    def spec(self) -> dict[str, Any]:
+        """Returns all that its outcome depends on, for JSON."""
+        return {
+            "kind": type(self).__name__,
+            "data": self.data,
+            "seed": self.seed,
+            **self.settings(),
+            "needs": {need.title: need.digest() for need in self.needs},
+        }
+
+    def digest(self) -> str:
+        """Returns a hash of `spec`."""
+        return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()
+
+
+def by_name(logs: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Turns the logs of epochs into lists by name."""
+    return {name: [epoch[name] for epoch in logs] for name in (logs[0] if logs else ())}
+
+
+def timed(logs: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Returns the fields `histories` and `seconds` of a `Result` for the logs of trainings."""
+    return {
+        "histories": {title: by_name(epochs) for title, epochs in logs.items()},
+        "seconds": {
+            title: round(sum(epoch["seconds"] for epoch in epochs), 1)
+            for title, epochs in logs.items()
+        },
+    }

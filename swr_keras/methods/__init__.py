@@ -1,0 +1,21 @@
+"""Ways to adapt a base to a task, each a value with its own settings."""
+
+from swr_keras.methods.classifier_only import ClassifierOnly
+from swr_keras.methods.fine_tuning_all import FineTuningAll
+from swr_keras.methods.fixed_policy import FixedPolicy
+from swr_keras.methods.last_layers_first import LastLayersFirst
+from swr_keras.methods.method import Method
+from swr_keras.methods.random_policy import RandomPolicy
+from swr_keras.methods.swr import SWR, PolicyLearning, transfer
+
+__all__ = [
+    "SWR",
+    "ClassifierOnly",
+    "FineTuningAll",
+    "FixedPolicy",
+    "LastLayersFirst",
+    "Method",
+    "PolicyLearning",
+    "RandomPolicy",
+    "transfer",
+]

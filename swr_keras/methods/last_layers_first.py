@@ -1,0 +1,18 @@
+"""A control: layers from the output on."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from swr_keras.methods.method import Method, in_order
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LastLayersFirst(Method):
+    """Trains the layers from the last one on, each that still fits the target cost."""
+
+    name: ClassVar[str] = "last layers first"
+
+    def choose(self, sizes, target_cost, *, seed, policies):
+        return in_order(sizes, np.linspace(0.0, 1.0, len(sizes)).tolist(), target_cost)

@@ -1,0 +1,31 @@
+"""A control: layers drawn at random."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from swr_keras.methods.method import Method, in_order
+
+_MOST_DRAWS = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomPolicy(Method):
+    """Trains layers in a random order, each that still fits the target cost.
+
+    Attributes:
+        draw: Which draw, from 0 to 999; each seed has draws of its own.
+    """
+
+    name: ClassVar[str] = "random policy"
+
+    draw: int = 0
+
+    @property
+    def title(self):
+        return f"{self.name} {self.draw + 1}"
+
+    def choose(self, sizes, target_cost, *, seed, policies):
+        generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)
+        return in_order(sizes, generator.random(len(sizes)).tolist(), target_cost)

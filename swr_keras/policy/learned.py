@@ -1,0 +1,109 @@
+"""The policies of every target cost, as one trained network gives them."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from keras import ops
+
+from swr_keras.policy.network import PolicyNetwork
+from swr_keras.policy.policy import Policy, check_target_cost
+
+COSTS = tuple(step / 40 for step in range(41))
+_FORMAT = "swr_keras.policies/1"
+
+
+class LearnedPolicies:
+    """A trained policy network with the layers that it speaks of.
+
+    Args:
+        network: The network.
+        sizes: Parameters of each policy layer by path, in the order of the model.
+        kinds: Of each layer "pointwise", "depthwise", "separable", "dense" or "convolution".
+    """
+
+    def __init__(self, network: PolicyNetwork, sizes: Mapping[str, int], kinds: Sequence[str]):
+        self.network = network
+        self.sizes = dict(sizes)
+        self.kinds = tuple(kinds)
+
+    def probabilities(self, target_cost: float) -> np.ndarray:
+        """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
+        check_target_cost(target_cost)
+        cost = ops.full((1,), float(target_cost))
+        return ops.convert_to_numpy(self.network.probabilities(cost)[0])
+
+    def policy(self, target_cost: float, reading: str = "budget") -> Policy:
+        """Returns the policy for a target cost; any cost can be asked for, without training.
+
+        Args:
+            target_cost: Share of the policy layers' parameters that a task may own, in [0, 1].
+            reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
+        """
+        return Policy.from_probabilities(
+            list(self.sizes),
+            list(self.sizes.values()),
+            self.probabilities(target_cost).tolist(),
+            target_cost,
+            reading,
+        )
+
+    def curve(self, costs: Sequence[float] = COSTS) -> dict[str, Any]:
+        """Asks for the policies of many target costs.
+
+        Args:
+            costs: Target costs in [0, 1].
+
+        Returns:
+            A dict that JSON can express. By policy layer, in the order of the model: `layers`
+            (paths), `num_parameters` and `kinds`. By target cost: `costs`, `probabilities` (a list
+            by layer for each), `expected` (cost expected of a draw), and `threshold` and `budget`,
+            the costs that the two readings of a policy achieve.
+
+        Raises:
+            ValueError: For a target cost outside [0, 1].
+        """
+        policies = [self.policy(cost, "threshold") for cost in costs]
+        return {
+            "layers": list(self.sizes),
+            "num_parameters": list(self.sizes.values()),
+            "kinds": list(self.kinds),
+            "costs": [float(cost) for cost in costs],
+            "probabilities": [list(policy.probabilities) for policy in policies],
+            "expected": [policy.expected_cost for policy in policies],
+            "threshold": [policy.achieved_cost for policy in policies],
+            "budget": [self.policy(cost).achieved_cost for cost in costs],
+        }
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes network and layers as a safetensors file."""
+        weights = {str(i): np.asarray(w) for i, w in enumerate(self.network.weights)}
+        about = {"sizes": self.sizes, "kinds": self.kinds, "hidden": self.network.hidden_units}
+        metadata = {"format": _FORMAT, "about": json.dumps(about)}
+        safetensors.numpy.save_file(weights, path, metadata)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "LearnedPolicies":
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: If the file is another one, or damaged.
+        """
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                weights = [file.get_tensor(str(index)) for index in range(len(file.keys()))]
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(f"its format is {metadata.get('format')!r}, not '{_FORMAT}'")
+            about = json.loads(metadata["about"])
+            network = PolicyNetwork(len(about["sizes"]), about["hidden"])
+            network.set_weights(weights)
+            return cls(network, about["sizes"], about["kinds"])
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"'{path}' holds no learned policies ({error}). Remove it and search again."
+            ) from None

@@ -1,0 +1,129 @@
+"""Keyword-spotting tasks from folders of recordings, or of synthetic speech."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from swr_keras import audio
+from swr_keras.audio.keyword_task import Hearing, KeywordTask
+from swr_keras.recipes.settings import Corpora
+
+_SPEAKERS = 180
+
+
+def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTask]:
+    """Reads every folder, so that all that is wrong with the recordings shows before training.
+
+    Args:
+        corpora: Their `data_dir` names one folder a task, in the layout of Speech Commands or in
+            MagicHub's. Without folders, the tasks are synthetic speech, made on first use.
+        hearing: How clips become batches of features.
+        seed: Seed of what is drawn.
+
+    Raises:
+        ValueError: If two folders have one name, a word is in none of the folders, or see
+            `audio.SpeechCommands` and `audio.MandarinKWS`.
+        ImportError: If the synthetic speech needs a package that isn't installed.
+    """
+    unknown_words = corpora.unknown_words
+    if corpora.data_dir:
+        folders = [Path(folder) for folder in corpora.data_dir]
+    else:
+        folders = list(_synthetic_folders())
+        if corpora.keywords is None and unknown_words is None:
+            unknown_words = tuple(
+                word for words in audio.SYNTHETIC_UNKNOWN_WORDS.values() for word in words
+            )
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) != len(names):
+        raise ValueError(f"The folders name the tasks, so their names must differ: {names}.")
+    words = [_words(folder) for folder in folders]
+    for option, chosen in (("keywords", corpora.keywords), ("unknown_words", unknown_words)):
+        absent = sorted(set(chosen or ()) - set().union(*words))
+        if absent:
+            raise ValueError(
+                f"--{option} names words that no folder has: {absent}. The folders have "
+                f"{sorted(set().union(*words))}."
+            )
+    test_folders = corpora.test_dir or [""] * len(folders)
+    _check_folders(folders, test_folders, corpora.noise_dir)
+    tasks = []
+    for name, folder, own, test_folder in zip(names, folders, words, test_folders, strict=True):
+        common: dict[str, Any] = {
+            "unknown_cap": corpora.unknown_cap,
+            "silence": corpora.silence,
+            "clip_seconds": corpora.clip_seconds,
+            "reader": corpora.audio_reader,
+            "skip_unreadable": corpora.skip_unreadable,
+            "seed": seed,
+        }
+        corpus: audio.MandarinKWS | audio.SpeechCommands
+        if _is_magichub(folder):
+            corpus = audio.MandarinKWS(folder, noise_folder=corpora.noise_dir, **common)
+        else:
+            corpus = audio.SpeechCommands(
+                folder,
+                keywords=_in_folder(corpora.keywords, own),
+                unknown_words=(
+                    _in_folder(unknown_words, own)
+                    if unknown_words or not corpora.keywords
+                    else None
+                ),
+                test_folder=test_folder or None,
+                resample=corpora.resample,
+                **common,
+            )
+        splits = {split: corpus.load(split) for split in ("training", "validation", "testing")}
+        tasks.append(KeywordTask(name, tuple(corpus.labels), splits, corpus.noise(), hearing))
+    return tasks
+
+
+def _synthetic_folders() -> Sequence[Path]:
+    print("Making synthetic speech, once", flush=True)
+    bar = keras.utils.Progbar(100, unit_name="percent", verbose=1 if sys.stdout.isatty() else 2)
+    corpus = audio.synthetic_corpus(
+        speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
+    )
+    return list(corpus.values())
+
+
+def _check_folders(folders, test_folders, noise_folder):
+    """Raises ValueError for folders that wouldn't be used."""
+    if len(test_folders) != len(folders):
+        raise ValueError(
+            f"--test_dir needs an entry for each of the {len(folders)} folders of --data_dir, "
+            f"empty where there is none. Received: {test_folders}."
+        )
+    for folder, test_folder in zip(folders, test_folders, strict=True):
+        if test_folder and _is_magichub(folder):
+            raise ValueError(
+                f"--test_dir gives '{test_folder}' for '{folder}', but a folder in MagicHub's "
+                "layout is tested on speakers of its own. Leave its entry empty."
+            )
+    if noise_folder and not any(map(_is_magichub, folders)):
+        raise ValueError(
+            f"--noise_dir is for folders in MagicHub's layout. Received: '{noise_folder}' and no "
+            "such folder. Put the recordings into <folder>/_background_noise_/."
+        )
+
+
+def _is_magichub(folder: Path) -> bool:
+    return (folder / "UTTRANSINFO.txt").is_file()
+
+
+def _words(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        raise ValueError(
+            f"--data_dir names '{folder}', which is no folder. Give folders in the layout of "
+            "Speech Commands: <folder>/<word>/<speaker>_nohash_<n>.wav."
+        )
+    if _is_magichub(folder):
+        return set()
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
+
+
+def _in_folder(chosen, words):
+    return None if chosen is None else tuple(word for word in chosen if word in words)

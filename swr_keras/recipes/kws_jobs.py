@@ -1,0 +1,86 @@
+"""The jobs of the keyword-spotting recipe."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from swr_keras import backbones
+from swr_keras.audio.keyword_task import KeywordTask, own_names
+from swr_keras.jobs.base import GivenBase, TrainBase
+from swr_keras.jobs.int8 import ConvertInt8
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.model import AdaptModel, LearnPolicies, TryBase
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.tasks.pack import fingerprint
+
+
+def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: KeywordTask) -> list[Job]:
+    """Returns the jobs of a run, each after those that it needs."""
+    base = _base_job(settings, base_task)
+    labels = base.labels if isinstance(base, GivenBase) else base_task.labels
+    jobs: list[Job] = [base]
+    swr = settings.swr
+    for task in tasks:
+        common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
+        if labels is not None:
+            jobs.append(TryBase(base=base, class_names=own_names(task, labels), **common))
+        jobs += [AdaptModel(base=base, method=each, **common) for each in settings.baselines]
+        search = LearnPolicies(
+            base=base, learning=swr.learning, batch_norm=swr.batch_norm, **common
+        )
+        jobs.append(search)
+        for cost in settings.transfer.target_cost:
+            model = AdaptModel(base=base, method=swr, target_cost=cost, search=search, **common)
+            clips = settings.int8.calibration_clips
+            jobs += [model, ConvertInt8(model=model, calibration_examples=clips, **common)]
+            jobs += [
+                AdaptModel(base=base, method=each, target_cost=cost, **common)
+                for each in settings.same_cost
+            ]
+    return jobs
+
+
+def _base_job(settings, task) -> TrainBase | GivenBase:
+    common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
+    if settings.base.base:
+        base, labels = _load_base(pathlib.Path(settings.base.base), task.input_shape)
+    elif settings.base.pretrained:
+        keras.utils.set_random_seed(settings.seed)
+        base, labels = backbones.speech_embedding(input_shape=task.input_shape), None
+    else:
+        return TrainBase(backbone=settings.backbone, fit=settings.base_fit, **common)
+    return GivenBase(fingerprint=fingerprint(base), model=base, labels=labels, **common)
+
+
+def _load_base(path, input_shape):
+    if not path.is_file():
+        raise ValueError(f"--base names '{path}', which is no file. Give a model saved as .keras.")
+    base = keras.saving.load_model(path)
+    shape = tuple(base.input_shape[1:])
+    if len(shape) != len(input_shape) or any(
+        known not in (None, size) for known, size in zip(shape, input_shape, strict=True)
+    ):
+        raise ValueError(
+            f"The base '{path}' takes inputs of shape {shape}, but the front end gives "
+            f"{input_shape}. Give a base trained on these features and clips of this length."
+        )
+    return base, _load_labels(path.with_suffix(".json"), base.output_shape[-1])
+
+
+def _load_labels(path, outputs):
+    """Returns the class names that the recipe wrote beside a base; None without the file."""
+    if not path.is_file():
+        return None
+    try:
+        labels = json.loads(path.read_text())["labels"]
+    except (ValueError, KeyError, TypeError):
+        labels = None
+    if not isinstance(labels, list) or len(labels) != outputs:
+        raise ValueError(
+            f"'{path}' beside the base must have the names of its {outputs} outputs, as "
+            f'{{"labels": [...]}}. Received: {labels}. Mend the file, or remove it to do without.'
+        )
+    return tuple(labels)

@@ -1,0 +1,249 @@
+"""Settings of recipes, a dataclass for each concern, composed by each recipe.
+
+Flags are derived from them: a field is a flag, its `help` the help. A default keeps what a file
+written before the field existed meant.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from swr_keras.layers.normalization import TaskNormalization
+from swr_keras.policy.policy import READINGS, check_target_cost
+
+Range = tuple[float, float]
+
+
+def setting(
+    default: Any,
+    help_text: str,
+    *,
+    at_least: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """Declares a field that is a flag.
+
+    Args:
+        default: Its default.
+        help_text: What it is, for people.
+        at_least: Smallest number that it may be.
+        choices: All that it may be, besides the default.
+    """
+    metadata = {"help": help_text, "at_least": at_least, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Checks that numbers are finite and in range, and names among their choices."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), field.metadata.get("at_least")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"`{field.name}` must be finite. Received: {value}.")
+            if value is not None and least is not None and value < least:
+                raise ValueError(f"`{field.name}` must be at least {least:g}. Received: {value}.")
+            choices = field.metadata.get("choices")
+            if choices and value not in (*choices, field.default):
+                raise ValueError(
+                    f"`{field.name}` must be one of {list(choices)}. Received: {value!r}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpora(Settings):
+    """Which recordings the tasks are made of."""
+
+    data_dir: tuple[str, ...] | None = setting(
+        None,
+        "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
+        "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/; or "
+        "in MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first "
+        "use.",
+    )
+    test_dir: tuple[str, ...] | None = setting(
+        None,
+        "For each folder, one with the clips to test on, by class, such as the test set of Speech "
+        "Commands; an empty entry for none. Default: the folders' own test lists.",
+    )
+    noise_dir: str | None = setting(None, "Background recordings for folders in MagicHub's layout.")
+    keywords: tuple[str, ...] | None = setting(
+        None, "Words to spot, over all folders. Default: all but --unknown_words."
+    )
+    unknown_words: tuple[str, ...] | None = setting(
+        None, "Words of the class 'unknown', over all folders. Default: all but --keywords."
+    )
+    unknown_cap: float | None = setting(
+        None,
+        "Most clips of unknown words, as a share of the keywords' clips; 0.1 in the 12-class "
+        "benchmark. Default: all.",
+        at_least=0,
+    )
+    share_unknown: bool = setting(
+        True, "Whether tasks share the base's classes 'unknown' and 'silence'."
+    )
+    silence: bool = setting(True, "Whether there is a class 'silence', made of the noises.")
+    clip_seconds: float = setting(1.0, "Length of a clip in seconds.", at_least=0.1)
+    skip_unreadable: bool = setting(
+        False, "Whether to leave out clips that can't be used, and list them."
+    )
+    resample: bool = setting(False, "Whether to accept other sample rates than 16 kHz.")
+    audio_reader: str = setting(
+        "soundfile",
+        "Library that decodes the clips.",
+        choices=("soundfile", "tensorflow_io"),
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.data_dir is not None and not all(self.data_dir or [""]):
+            raise ValueError(f"An entry of `data_dir` names no folder. Received: {self.data_dir}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise(Settings):
+    """How noisy it is."""
+
+    train_snr_db: Range | None = setting(
+        None,
+        "Lowest and highest SNR in the tasks' training in dB. Default: the paper's noise, of "
+        "random gain; for synthetic speech 0,20.",
+    )
+    base_snr_db: Range | None = setting(
+        None, "Likewise in the training of the base. Default: the paper's noise."
+    )
+    test_snr_db: Range | None = setting(
+        None,
+        "Lowest and highest SNR at validation and test in dB, over the whole clip, of crops of "
+        "the same recordings of noise as in training. Default: no noise; for synthetic speech "
+        "0,10.",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for field in dataclasses.fields(self):
+            snr = getattr(self, field.name)
+            finite = snr is None or (len(snr) == 2 and all(map(math.isfinite, snr)))
+            if not finite or (snr and snr[0] > snr[1]):
+                raise ValueError(
+                    f"`{field.name}` is the lowest and the highest SNR in dB. Received: {snr}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Base(Settings):
+    """The base: trained on the words of all tasks, or given."""
+
+    base: str | None = setting(
+        None, "A trained base (.keras) for these features. Default: train one on all words."
+    )
+    pretrained: str | None = setting(
+        None,
+        "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
+        choices=("speech_embedding",),
+    )
+    base_epochs: int = setting(10, "Epochs of the base.", at_least=1)
+    base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.base and self.pretrained:
+            raise ValueError(
+                "The base is either `base` or `pretrained`. Received: "
+                f"base={self.base!r}, pretrained={self.pretrained!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer(Settings):
+    """How tasks are learned."""
+
+    target_cost: tuple[float, ...] = setting(
+        (0.1,),
+        "Share of the base's parameters that a task may own, from 0 to 1; or several, "
+        "comma-separated.",
+    )
+    reading: str = setting(
+        "budget", "How layers are chosen from their probabilities.", choices=READINGS
+    )
+    bn_mode: str = setting(
+        "statistics", "What of batch norm belongs to a task.", choices=TaskNormalization.MODES
+    )
+    task_epochs: int | None = setting(
+        None,
+        "Epochs of each task model. Default: 12, or as many as make 200 steps.",
+        at_least=1,
+    )
+    batch_size: int = setting(64, "Examples a batch.", at_least=2)
+    learning_rate: float | None = setting(
+        None,
+        "Adam's first rate for super-nets and task models. Default: 0.01; for a base of more than "
+        "100,000 parameters 0.001.",
+        at_least=0,
+    )
+    classifier_learning_rate: float = setting(
+        1e-2, "Adam's first rate for classifier-only.", at_least=0
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for cost in self.target_cost:
+            check_target_cost(cost)
+        if len(set(self.target_cost)) < len(self.target_cost) or not self.target_cost:
+            raise ValueError(
+                f"`target_cost` needs costs that differ, none is given twice. Received: "
+                f"{self.target_cost}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Search(Settings):
+    """How policies are searched."""
+
+    supernet_epochs: int | None = setting(
+        None,
+        "Epochs of each task's super-net. Default: 10, or as many as make 200 steps.",
+        at_least=1,
+    )
+    sample_gates: bool = setting(
+        True,
+        "Whether the super-net trains with gates drawn for each batch, or with all of them open.",
+    )
+    search_steps: int = setting(
+        400, "Steps of each task's policy search, of 16 examples.", at_least=10
+    )
+    search_learning_rate: float = setting(
+        5e-3, "Adam's first rate for the policy network.", at_least=0
+    )
+    cost_weight: float = setting(3.0, "Factor of the cost loss in the policy search.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.cost_weight <= 0:
+            raise ValueError(
+                f"`cost_weight` must be a positive factor. Received: {self.cost_weight}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls(Settings):
+    """What SWR is compared with."""
+
+    baselines: bool = setting(True, "Whether to train classifier-only and fine-tuning all, too.")
+    random_policies: int = setting(
+        0, "Number of random policies to compare with at each cost.", at_least=0
+    )
+    last_layers_first: bool = setting(
+        False,
+        "Whether to compare with a policy that takes the layers from the last one on, at each "
+        "cost.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8(Settings):
+    """How models are converted for devices."""
+
+    calibration_clips: int = setting(200, "Training clips that int8 is calibrated on.", at_least=1)
