@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -80,6 +80,7 @@ class Method(abc.ABC):
         head: str | None = None,
         policies: LearnedPolicies | None = None,
         state: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
     ) -> tuple[TaskModel, list[dict[str, float]]]:
         """Trains the model of a task, and tells how it went.
@@ -94,7 +95,7 @@ class Method(abc.ABC):
             head: Path of the base's head, as for `TaskModel`.
             policies: Policies that were learned before, for a method that learns them.
             state: File from which an interrupted training goes on, see `Checkpoint`.
-            verbose: As for `keras.Model.fit`.
+            callbacks, verbose: As for `keras.Model.fit`.
 
         Returns:
             The trained model and the logs of its epochs.
@@ -111,7 +112,7 @@ class Method(abc.ABC):
             base, policy, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head
         )
         fit = self.fit.resolved(base, task)
-        return model, fit.run(model, task, state=state, verbose=verbose)
+        return model, fit.run(model, task, state=state, callbacks=callbacks, verbose=verbose)
 
 
 def in_order(sizes: Mapping[str, int], ranks, target_cost: float) -> Policy:

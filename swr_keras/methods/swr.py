@@ -58,12 +58,13 @@ class PolicyLearning:
         seed: int = 0,
         head: str | None = None,
         states: tuple[str | os.PathLike, str | os.PathLike] | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
     ) -> tuple[PolicySearch, dict[str, list[dict[str, float]]]]:
         """Trains a super-net and the policy network against it.
 
         Args:
-            base, task, seed, head, verbose: As for `Method.adapt`.
+            base, task, seed, head, callbacks, verbose: As for `Method.adapt`.
             batch_norm: What of batch norm is the task's.
             states: Files from which the two trainings go on after an interruption.
 
@@ -72,6 +73,7 @@ class PolicyLearning:
             "super-net" and "policy search".
         """
         settings = self.resolved(base, task)
+        common: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
         supernet_state, search_state = states or (None, None)
         supernet = SuperNet(
             base,
@@ -83,12 +85,12 @@ class PolicyLearning:
         )
         logs = {
             "super-net": settings.supernet.run(
-                supernet, task, mixed_validation=True, state=supernet_state, verbose=verbose
+                supernet, task, mixed_validation=True, state=supernet_state, **common
             )
         }
         search = PolicySearch(supernet, seed=seed)
         logs["policy search"] = self.search.run(
-            search, task, self.supernet.batch_size, state=search_state, verbose=verbose
+            search, task, self.supernet.batch_size, state=search_state, **common
         )
         return search, logs
 
@@ -128,11 +130,17 @@ class SWR(Method):
         head=None,
         policies: LearnedPolicies | None = None,
         state=None,
+        callbacks=(),
         verbose="auto",
     ) -> tuple[TaskModel, list[dict[str, float]]]:
         """As `Method.train`, after learning the policies unless they are given."""
         check_target_cost(target_cost)
-        options: dict[str, Any] = {"seed": seed, "head": head, "verbose": verbose}
+        options: dict[str, Any] = {
+            "seed": seed,
+            "head": head,
+            "callbacks": callbacks,
+            "verbose": verbose,
+        }
         if policies is None:
             search, _ = self.learning.run(base, task, batch_norm=self.batch_norm, **options)
             policies = search.policies
@@ -154,6 +162,7 @@ def transfer(
     loss: keras.losses.Loss | str | None = None,
     metrics: Sequence[Any] | None = None,
     seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> TaskModel:
     """Learns which layers a new task should change, and trains those.
@@ -171,7 +180,7 @@ def transfer(
         loss: Loss of the task; by default the cross-entropy that suits the head.
         metrics: Metrics of the task; by default the accuracy.
         seed: Seed of the draws of costs and gates. Seed the rest by `keras.utils.set_random_seed`.
-        verbose: As for `keras.Model.fit`.
+        callbacks, verbose: As for `keras.Model.fit`, in every training.
 
     Returns:
         The trained task model: `.merge()` gives the plain Keras model, `.pack()` the task pack.
@@ -189,4 +198,12 @@ def transfer(
         metrics=metrics,
         seed=seed,
     )
-    return method.adapt(base, task, target_cost=target_cost, seed=seed, head=head, verbose=verbose)
+    return method.adapt(
+        base,
+        task,
+        target_cost=target_cost,
+        seed=seed,
+        head=head,
+        callbacks=callbacks,
+        verbose=verbose,
+    )

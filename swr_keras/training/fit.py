@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -77,6 +77,7 @@ class Fit:
         *,
         mixed_validation: bool = False,
         state: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
     ) -> list[dict[str, float]]:
         """Compiles and fits a model; the numbers must be `resolved`.
@@ -86,7 +87,7 @@ class Fit:
             task: Its data.
             mixed_validation: Whether validation batches must mix the classes.
             state: File from which an interrupted training goes on, see `Checkpoint`.
-            verbose: As for `keras.Model.fit`.
+            callbacks, verbose: As for `keras.Model.fit`.
 
         Returns:
             The logs of each epoch.
@@ -106,6 +107,7 @@ class Fit:
             state,
             steps_per_epoch=task.steps_per_epoch(self.batch_size),
             validation_data=task.validation(mixed=mixed_validation),
+            callbacks=callbacks,
             verbose=verbose,
         )
 
@@ -138,6 +140,7 @@ class SearchFit:
         batch_size: int,
         *,
         state: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
     ) -> list[dict[str, float]]:
         """Compiles and fits a policy search; arguments as for `Fit.run`.
@@ -163,6 +166,7 @@ class SearchFit:
             _SEARCH_EPOCHS,
             state,
             steps_per_epoch=steps,
+            callbacks=callbacks,
             verbose=verbose,
         )
 
@@ -171,14 +175,18 @@ class SearchFit:
         return _SEARCH_EPOCHS, self.steps * _SEARCH_BATCH_SIZE
 
 
-def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, **options):
+def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, callbacks, **options):
     checkpoint = Checkpoint(state) if state else None
     done = checkpoint.initial_epoch if checkpoint else 0
     history = model.fit(
         batches(done),
         epochs=epochs,
         initial_epoch=done,
-        callbacks=[cosine_decay(learning_rate, epochs), *([checkpoint] if checkpoint else [])],
+        callbacks=[
+            cosine_decay(learning_rate, epochs),
+            *([checkpoint] if checkpoint else []),
+            *callbacks,
+        ],
         shuffle=False,
         **options,
     )

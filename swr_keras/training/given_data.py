@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 _VALIDATION_BATCH = 128
 
@@ -26,8 +27,8 @@ class GivenData:
         self.num_classes = num_classes
         self.loss = loss
         self.metrics = metrics
-        self._arrays = y is not None
-        self._data = tf.data.Dataset.from_tensor_slices((x, y)) if self._arrays else _batches(x)
+        self._arrays = None if y is None else tree.map_structure(tf.convert_to_tensor, (x, y))
+        self._batches = None if y is not None else _batches(x)
         self._validation = None
         if isinstance(validation_data, tuple):
             slices = tf.data.Dataset.from_tensor_slices(validation_data)
@@ -37,15 +38,31 @@ class GivenData:
         self._seed = seed
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
-        """Returns the batches of one epoch, arrays in an order of its own each epoch."""
-        if not self._arrays:
-            return self._data
-        return self._data.shuffle(len(self._data), self._seed + first_epoch).batch(batch_size)
+        """Returns batches, those of arrays in an order of its own each epoch."""
+        if self._batches is not None:
+            known = self.steps_per_epoch(batch_size) is not None
+            return self._batches.repeat() if known else self._batches
+        size = len(tree.flatten(self._arrays)[0])
+
+        def take(rows):
+            return tree.map_structure(lambda array: tf.gather(array, rows), self._arrays)
+
+        def epoch(number):
+            seed = tf.stack([tf.cast(self._seed, tf.int64), number])
+            rows = tf.random.experimental.stateless_shuffle(tf.range(size), seed)
+            return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size).map(take)
+
+        return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
 
     def steps_per_epoch(self, batch_size: int) -> int | None:
-        return None
+        """Returns the batches of an epoch; `None` where they aren't known."""
+        if self._batches is None:
+            return -(-len(tree.flatten(self._arrays)[0]) // batch_size)
+        size = int(self._batches.cardinality())
+        return size if size >= 0 else None
 
     def validation(self, *, mixed: bool = False) -> tf.data.Dataset | None:
+        """Returns the validation batches."""
         return self._validation
 
 
@@ -53,9 +70,8 @@ def _batches(data: Any) -> tf.data.Dataset:
     if isinstance(data, tf.data.Dataset):
         return data
     if isinstance(data, keras.utils.PyDataset):
-        first = data[0]
-        signature = tf.nest.map_structure(
-            lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first
+        signature = tree.map_structure(
+            lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), data[0]
         )
         return tf.data.Dataset.from_generator(
             lambda: (data[index] for index in range(data.num_batches)), output_signature=signature

@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import pytest
-
 from swr_keras.recipes.run_folder import RunFolder
 
 SETTINGS = {"seed": 0, "target_cost": (0.1, 0.3), "base": None}

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import swr_keras as swr
 from swr_keras.training.checkpoint import Checkpoint
-from swr_keras.training.transfer import fit_classifier, fit_policy
+from swr_keras.training.fit import Fit, SearchFit
 
 
 @pytest.fixture
@@ -18,18 +18,31 @@ def base():
     return keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
 
 
-def examples(first_epoch=0, factor=1.0):
+class Data:
     """Endless data of 3 batches an epoch, whose order differs from epoch to epoch."""
-    x = np.random.default_rng(0).normal(size=(48, 8, 8, 1)).astype("float32")
-    y = np.random.default_rng(1).integers(0, 3, 48)
 
-    def epoch(number):
-        rows = tf.random.experimental.stateless_shuffle(tf.range(48), seed=[0, number])
-        return tf.data.Dataset.from_tensor_slices(
-            (tf.gather(factor * x, rows), tf.gather(y, rows))
-        ).batch(16)
+    name, num_classes, loss, metrics = "task", 3, None, None
 
-    return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def training(self, batch_size, first_epoch=0):
+        x = np.random.default_rng(0).normal(size=(48, 8, 8, 1)).astype("float32")
+        y = np.random.default_rng(1).integers(0, 3, 48)
+
+        def epoch(number):
+            rows = tf.random.experimental.stateless_shuffle(tf.range(48), seed=[0, number])
+            return tf.data.Dataset.from_tensor_slices(
+                (tf.gather(self.factor * x, rows), tf.gather(y, rows))
+            ).batch(batch_size)
+
+        return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+
+    def steps_per_epoch(self, batch_size):
+        return 48 // batch_size
+
+    def validation(self, *, mixed=False):
+        return None
 
 
 class Interrupt(keras.callbacks.Callback):
@@ -41,35 +54,25 @@ class Interrupt(keras.callbacks.Callback):
         self.epoch = epoch
 
 
-def train(model, path, *callbacks):
-    checkpoint = Checkpoint(path)
-    fit_classifier(
-        model,
-        examples(checkpoint.initial_epoch),
-        epochs=4,
-        learning_rate=1e-2,
-        initial_epoch=checkpoint.initial_epoch,
-        steps_per_epoch=3,
-        callbacks=[checkpoint, *callbacks],
-        verbose=0,
-    )
-    return checkpoint
+def train(model, path, *callbacks, data=None, epochs=4):
+    fit = Fit(epochs=epochs, learning_rate=1e-2, batch_size=16)
+    return fit.run(model, data or Data(), state=path, callbacks=callbacks, verbose=0)
 
 
 @pytest.mark.parametrize("make", [lambda base: base, swr.SuperNet], ids=["plain", "super-net"])
 def test_an_interrupted_training_ends_with_the_same_weights(base, make, tmp_path):
     keras.utils.set_random_seed(0)
     whole = make(keras.models.clone_model(base))
-    expected = train(whole, tmp_path / "whole.h5").history
+    expected = train(whole, tmp_path / "whole.h5")
     keras.utils.set_random_seed(0)
     broken = make(keras.models.clone_model(base))
     with pytest.raises(KeyboardInterrupt):
         train(broken, tmp_path / "broken.h5", Interrupt())
     keras.utils.set_random_seed(7)
     again = make(keras.models.clone_model(base))
+    assert Checkpoint(tmp_path / "broken.h5").initial_epoch == 2
     resumed = train(again, tmp_path / "broken.h5")
-    assert resumed.initial_epoch == 2
-    assert [{**logs, "seconds": 0} for logs in resumed.history] == [
+    assert [{**logs, "seconds": 0} for logs in resumed] == [
         {**logs, "seconds": 0} for logs in expected
     ]
     for one, other in zip(whole.variables, again.variables, strict=True):
@@ -80,7 +83,7 @@ def test_a_finished_training_is_restored_without_a_step(base, tmp_path):
     first = keras.models.clone_model(base)
     train(first, tmp_path / "state.h5")
     second = keras.models.clone_model(base)
-    assert train(second, tmp_path / "state.h5").initial_epoch == 4
+    assert len(train(second, tmp_path / "state.h5")) == 4
     for one, other in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -89,21 +92,8 @@ def test_an_interrupted_policy_search_ends_with_the_same_network(base, tmp_path)
     def search(path, *callbacks):
         keras.utils.set_random_seed(0)
         search = swr.PolicySearch(swr.SuperNet(base))
-        checkpoint = Checkpoint(path)
-        data = tf.data.Dataset.from_tensor_slices(
-            (
-                np.random.default_rng(0).normal(size=(48, 8, 8, 1)).astype("float32"),
-                np.zeros(48, int),
-            )
-        ).batch(16)
-        fit_policy(
-            search,
-            data,
-            steps=40,
-            initial_epoch=checkpoint.initial_epoch,
-            callbacks=[checkpoint, *callbacks],
-            verbose=0,
-        )
+        fit = SearchFit(steps=40)
+        fit.run(search, Data(), 16, state=path, callbacks=callbacks, verbose=0)
         return search.network.get_weights()
 
     expected = search(tmp_path / "whole.h5")
@@ -117,18 +107,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(base, tmp_
     path = tmp_path / "state.h5"
     train(base, path)
     before = path.read_bytes()
-    checkpoint = Checkpoint(path)
     with pytest.raises(FloatingPointError, match="after step 1 of epoch 5.*state.h5.*keeps"):
-        fit_classifier(
-            base,
-            examples(4, factor=np.nan),
-            epochs=6,
-            learning_rate=1e-2,
-            initial_epoch=checkpoint.initial_epoch,
-            steps_per_epoch=3,
-            callbacks=[checkpoint],
-            verbose=0,
-        )
+        train(base, path, data=Data(factor=np.nan), epochs=6)
     assert path.read_bytes() == before
 
 

@@ -2,10 +2,9 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import swr_keras as swr
-from swr_keras.training import transfer
+from swr_keras.training.heads import classification_loss
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -233,48 +232,11 @@ def test_policy_of_another_base_is_refused(base):
         swr.TaskModel(base, policy)
 
 
-def test_all_stages_run_in_mixed_precision(dataset):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        base = swr.backbones.bcresnet(1, num_classes=3)
-        x = np.random.default_rng(0).normal(size=(8, 101, 40, 1)).astype("float32")
-        data = tf.data.Dataset.from_tensors((x, np.arange(8) % 3))
-        task = transfer.transfer(base, data, target_cost=0.5, epochs=1, search_steps=10, verbose=0)
-        merged = task.merge()
-        np.testing.assert_array_equal(np.asarray(merged(x)), np.asarray(task(x)))
-        assert merged(x).dtype == "bfloat16"
-        assert all(array.dtype == "float32" for array in task.pack().arrays.values())
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-
-
 def test_tensorboard_writes_the_metrics(base, arrays, tmp_path):
     task = swr.TaskModel(base, ALL, num_classes=3)
     fit(task, arrays, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
     (events,) = (tmp_path / "train").iterdir()
     assert b"epoch_accuracy" in events.read_bytes()
-
-
-def test_transfer_runs_all_stages_within_budget(base, dataset):
-    weights = base.get_weights()
-    task = transfer.transfer(
-        base,
-        dataset,
-        target_cost=0.6,
-        num_classes=3,
-        validation_data=dataset,
-        epochs=3,
-        search_steps=60,
-        verbose=0,
-    )
-    assert 0 < task.policy.achieved_cost <= 0.6
-    assert task(next(iter(dataset))[0]).shape == (32, 3)
-    for old, new in zip(weights, base.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        transfer.transfer(base, dataset, target_cost=10)
-    with pytest.raises(ValueError, match="reading of a policy.*'bugdet'"):
-        transfer.transfer(base, None, target_cost=0.1, reading="bugdet")
 
 
 def classifier(activation):
@@ -296,9 +258,9 @@ def classifier(activation):
 )
 def test_loss_follows_the_output_of_the_base(last, from_logits):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), *last])
-    assert transfer.classification_loss(model).from_logits == from_logits
+    assert classification_loss(model).from_logits == from_logits
     wrapped = swr.SuperNet(model)
-    assert transfer.classification_loss(wrapped).from_logits == from_logits
+    assert classification_loss(wrapped).from_logits == from_logits
 
 
 def test_layers_chosen_by_hand_must_exist(base):

@@ -1,0 +1,118 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import swr_keras as swr
+from swr_keras.methods import SWR, ClassifierOnly, PolicyLearning
+from swr_keras.training.fit import Fit, SearchFit
+
+
+def quick(epochs=1, steps=20):
+    fit = Fit(epochs=epochs)
+    return SWR(fit=fit, learning=PolicyLearning(supernet=fit, search=SearchFit(steps=steps)))
+
+
+class Batches(keras.utils.PyDataset):
+    """The arrays in batches of 32."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = slice(32 * index, 32 * index + 32)
+        return self.x[rows], self.y[rows]
+
+
+def test_transfer_runs_all_stages_within_budget(base, dataset):
+    weights = base.get_weights()
+    task = swr.transfer(
+        base,
+        dataset,
+        target_cost=0.6,
+        num_classes=3,
+        validation_data=dataset,
+        method=quick(epochs=3, steps=60),
+        verbose=0,
+    )
+    assert 0 < task.policy.achieved_cost <= 0.6
+    assert task(next(iter(dataset))[0]).shape == (32, 3)
+    for old, new in zip(weights, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "PyDataset", "tf.data", "tf.data of unknown size"])
+def test_data_is_taken_as_by_fit(kind, base, arrays, dataset):
+    x, y = arrays
+    data, options = {
+        "arrays": ((x, y), {"validation_data": (x, y)}),
+        "PyDataset": ((Batches(x, y),), {"validation_data": Batches(x, y)}),
+        "tf.data": ((dataset,), {"validation_data": dataset}),
+        "tf.data of unknown size": ((dataset.filter(lambda *_: True),), {}),
+    }[kind]
+    task = swr.transfer(
+        base, *data, target_cost=0.6, num_classes=3, method=quick(), verbose=0, **options
+    )
+    assert task.predict(x, verbose=0).shape == (96, 3)
+
+
+def test_the_same_seed_gives_the_same_task(base, arrays):
+    def train(seed):
+        keras.utils.set_random_seed(seed)
+        method = quick(epochs=2)
+        task = swr.transfer(
+            base, *arrays, target_cost=0.6, num_classes=3, method=method, seed=seed, verbose=0
+        )
+        return task.pack()
+
+    first, second, other = train(1), train(1), train(2)
+    assert first.policy == second.policy
+    for name, array in first.arrays.items():
+        np.testing.assert_array_equal(array, second.arrays[name])
+    assert any(np.any(first.arrays[n] != other.arrays.get(n)) for n in first.arrays)
+
+
+def test_mistakes_are_said_before_anything_is_trained(base, dataset):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        swr.transfer(base, dataset, target_cost=10)
+    with pytest.raises(ValueError, match="reading of a policy.*'bugdet'"):
+        SWR(reading="bugdet")
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        SWR().adapt(base, None)
+    with pytest.raises(ValueError, match="Expected arrays"):
+        swr.transfer(base, "data", target_cost=0.1)
+
+
+def test_a_method_of_the_users_choice_and_callbacks_of_theirs(base, arrays):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    task = swr.transfer(
+        base,
+        *arrays,
+        target_cost=0.0,
+        num_classes=3,
+        method=ClassifierOnly(fit=Fit(epochs=2)),
+        callbacks=[callback],
+        verbose=0,
+    )
+    assert task.policy.selected_layers == ()
+    assert seen == [0, 1]
+
+
+def test_all_stages_run_in_mixed_precision(dataset):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        base = swr.backbones.bcresnet(1, num_classes=3)
+        x = np.random.default_rng(0).normal(size=(8, 101, 40, 1)).astype("float32")
+        data = tf.data.Dataset.from_tensors((x, np.arange(8) % 3))
+        task = swr.transfer(base, data, target_cost=0.5, method=quick(steps=10), verbose=0)
+        merged = task.merge()
+        np.testing.assert_array_equal(np.asarray(merged(x)), np.asarray(task(x)))
+        assert merged(x).dtype == "bfloat16"
+        assert all(array.dtype == "float32" for array in task.pack().arrays.values())
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
