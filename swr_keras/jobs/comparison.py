@@ -1,6 +1,7 @@
 """Results of several runs side by side, as Markdown tables."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -47,9 +48,7 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
         ValueError: If there are no runs, or runs of a task differ in more than seed, paths and
             backbone, in their data, or in what they measured.
     """
-    entries = [
-        _entry(run, task, {**(defaults or {}), **run.settings}) for run in runs for task in run.tasks
-    ]
+    entries = [_entry(run, task, dict(defaults or {})) for run in runs for task in run.tasks]
     if not entries:
         raise ValueError("A comparison needs one or more runs. Received: none.")
     sections = []
@@ -65,15 +64,16 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
     return "\n\n".join(sections)
 
 
-def _entry(run, task, settings):
+def _entry(run, task, defaults):
+    settings = json.loads(json.dumps({**defaults, **run.settings}))  # Tuples are lists in files.
     base = next((settings[name] for name in _BACKBONE if settings.get(name)), None)
     if base is None:
         base = run.base.name if run.base else "base"
     seed = settings.get("seed")
     if not isinstance(base, str) or not isinstance(seed, int):
         raise ValueError(
-            "A run that is compared needs a setting seed, an integer, and the name of its backbone. "
-            f"Received: seed={seed!r}, backbone={base!r}."
+            "A run that is compared needs an integer as its setting seed, and the name of its "
+            f"backbone. Received: seed={seed!r}, backbone={base!r}."
         )
     rows = {key: _average(results) for key, results in run.rows(task.name).items()}
     return _Entry(task, base, seed, settings, rows)
@@ -94,9 +94,7 @@ def _num_layers(result):
     return None if result.changed_layers is None else len(result.changed_layers)
 
 
-def _grouped(
-    entries: Iterable[_Entry], key: Callable[[_Entry], Any]
-) -> dict[Any, list[_Entry]]:
+def _grouped(entries: Iterable[_Entry], key: Callable[[_Entry], Any]) -> dict[Any, list[_Entry]]:
     groups: dict[Any, list[_Entry]] = {}
     for entry in entries:
         groups.setdefault(key(entry), []).append(entry)

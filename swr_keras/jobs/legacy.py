@@ -1,4 +1,4 @@
-"""Results as they were written before a run had one file of them: a `metrics.json` for each task."""
+"""Results as they were written before a run had one file: `metrics.json` for each task."""
 
 import pathlib
 from collections import Counter
@@ -90,7 +90,9 @@ def _facts(task):
         "name": task["task"],
         "labels": task["labels"],
         "examples": task["clips"],
-        "notes": [f"Left out, {split}: {clip}" for split, clips in left_out.items() for clip in clips],
+        "notes": [
+            f"Left out, {split}: {clip}" for split, clips in left_out.items() for clip in clips
+        ],
     }
 
 

@@ -115,6 +115,12 @@ class Result:
                 f"'{self.title}' is a model, so it needs a method and its testing_accuracy. "
                 f"Received: {self.method!r}, {self.testing_accuracy!r}."
             )
+        costs = (self.target_cost, self.achieved_cost, self.changed_layers)
+        if self.kind in ("model", "int8") and self.method == SWR and None in costs:
+            raise ValueError(
+                f"'{self.title}' is a model of SWR, so it needs target_cost, achieved_cost and "
+                f"changed_layers. Received: {costs}."
+            )
         if self.policy_curve is not None:
             _check_curve(self.policy_curve, f"'{self.title}'['policy_curve']")
         if self.manifest is not None:
