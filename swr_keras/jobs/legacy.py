@@ -61,26 +61,21 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.glob("*/metrics.json") if path.is_file())
 
 
-def run_values(contents: list[Any]) -> dict[str, Any]:
-    """Returns the fields of a `Run`, as JSON has them, from the contents of all its files.
+def run_values(content: Any) -> dict[str, Any]:
+    """Returns the fields of a `Run` of one task, as JSON has them, from the content of its file.
 
     Which examples each model got right was not written, so no result has `right`.
 
     Raises:
-        ValueError: If a value lacks or is of another type; says where.
+        ValueError: If a value is missing or of another type; says where.
     """
-    tasks = [conform(values, _Metrics, "The content") for values in contents]
-    if any(task["settings"] != tasks[0]["settings"] for task in tasks):
-        raise ValueError("Tasks of a run have the same settings. Keep each run's files apart.")
-    results = _base(tasks[0])
-    for task in tasks:
-        results += [_search(task), *_models(task)]
+    task = conform(content, _Metrics, "The content")
     return {
-        "settings": tasks[0]["settings"],
+        "settings": task["settings"],
         "base": None,
-        "tasks": [_facts(task) for task in tasks],
-        "results": results,
-        "versions": tasks[0].get("versions", {}),
+        "tasks": [_facts(task)],
+        "results": [*_base(task), _search(task), *_models(task)],
+        "versions": task.get("versions", {}),
     }
 
 

@@ -1,7 +1,6 @@
 """What one job found."""
 
 import base64
-import binascii
 import dataclasses
 from typing import Any, NotRequired, TypedDict
 
@@ -188,7 +187,7 @@ def unpack_bits(text: str, count: int) -> np.ndarray:
     """
     try:
         data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError(f"Expected bits as base64. Received: {text!r:.100} ({error}).") from None
     if len(data) != -(-count // 8):
         raise ValueError(f"Expected {count} bits. Received: {len(data)} bytes.")

@@ -1,5 +1,6 @@
 """All results of a run, with what is needed to read them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -142,17 +143,42 @@ class Run:
             ValueError: If there are none, or a file of them is damaged; names it.
         """
         folder = pathlib.Path(folder)
-        paths = [folder / FILE] if (folder / FILE).is_file() else legacy.find(folder)
-        if not paths:
+        path = folder / FILE
+        if path.is_file():
+            with _naming(path):
+                return cls.from_dict(json.loads(path.read_bytes()))
+        tasks = []
+        for path in legacy.find(folder):
+            with _naming(path):
+                values = legacy.run_values(json.loads(path.read_bytes()))
+                tasks.append(cls.from_dict({"format": _FORMAT, **values}))
+        if not tasks:
             raise ValueError(f"'{folder}' has no results. Give the folder of a run.")
-        path = paths[0]
-        try:
-            contents = [json.loads((path := each).read_bytes()) for each in paths]
-            if path.name == FILE:
-                return cls.from_dict(contents[0])
-            return cls.from_dict({"format": _FORMAT, **legacy.run_values(contents)})
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"'{path}' holds no results of a run: {error}") from None
+        with _naming(folder):
+            return _merged(tasks)
+
+
+@contextlib.contextmanager
+def _naming(path):
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"'{path}' holds no results of a run: {error}") from None
+
+
+def _merged(runs):
+    """One run of runs of one task each."""
+    first = runs[0]
+    if any(run.settings != first.settings for run in runs):
+        raise ValueError("its tasks have different settings. Keep the files of each run apart.")
+    return dataclasses.replace(
+        first,
+        tasks=tuple(task for run in runs for task in run.tasks),
+        results=(
+            *(result for result in first.results if result.kind == "base"),
+            *(result for run in runs for result in run.results if result.kind != "base"),
+        ),
+    )
 
 
 def _check_result(result, tasks):

@@ -44,7 +44,7 @@ _STYLE: dict[Any, Any] = {
 }
 _METADATA = ("Creator", "Date", "Format", "Type")
 _PIXELS_PER_INCH = 96
-_NOT_XML = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -129,7 +129,7 @@ def test_page_has_all_sections(rendered):
     assert "no taken for go (13 of" in found.words
     assert any("stage3_block3_time_conv" in text for text in found.drawn)
     assert "base + 2 packs at target cost 0.1" in found.words
-    assert "total5,049.9" in found.words
+    assert "total3,920.4" in found.words
 
 
 EVIL = "<script>alert('x')</script> & \"quoted\" $x^2$ {{ 7 * 7 }} {% raw %}"
