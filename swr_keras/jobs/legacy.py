@@ -129,7 +129,7 @@ def _models(task):
             "task": name,
             "method": method.removesuffix(_INT8),
             **_measured(task, title),
-            **(_converted(task, method, cost) if is_int8 else {}),
+            **(_converted(task, method, cost) if is_int8 and cost is not None else {}),
         }
 
 

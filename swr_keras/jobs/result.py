@@ -2,7 +2,7 @@
 
 import base64
 import dataclasses
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from swr_keras.jobs.schema import conform
 
 KINDS = ("base", "search", "model", "int8")
 History = dict[str, list[float]]
+
+_SHARES = ("target_cost", "achieved_cost", "validation_accuracy", "testing_accuracy")
 
 # Names of the methods that tables and pages compare.
 BASE, CLASSIFIER, FINE_TUNING, SWR = "base", "classifier-only", "fine-tuning all", "SWR"
@@ -53,8 +55,6 @@ class Manifest(TypedDict):
     input: InputTensor
     operators: dict[str, int]
     arena: Arena | None
-    verification: NotRequired[Any]
-    calibration_record: NotRequired[Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class Result:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"The kind of a result is one of {KINDS}. Received: {self.kind!r}.")
-        for name in ("validation_accuracy", "testing_accuracy"):
+        for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"'{self.title}' needs {name} in [0, 1]. Received: {value!r}.")
@@ -114,6 +114,8 @@ class Result:
                 f"'{self.title}' is a model, so it needs a method and its testing_accuracy. "
                 f"Received: {self.method!r}, {self.testing_accuracy!r}."
             )
+        if any(count < 0 for row in self.confusion or () for count in row):
+            raise ValueError(f"'{self.title}' needs counts of 0 or more in its confusion.")
         costs = (self.target_cost, self.achieved_cost, self.changed_layers)
         if self.kind in ("model", "int8") and self.method == SWR and None in costs:
             raise ValueError(
@@ -172,6 +174,8 @@ def _check_curve(curve, where):
         lengths = {name: len(curve[name]) for name in names}
         if len(set(lengths.values())) > 1 or not all(lengths.values()):
             raise ValueError(f"{where} needs lists of one length. Received: lengths {lengths}.")
+    if min(curve["num_parameters"]) < 1:
+        raise ValueError(f"{where} needs layers of one or more parameters.")
 
 
 def pack_bits(hits: np.ndarray) -> str:

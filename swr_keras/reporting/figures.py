@@ -152,7 +152,7 @@ def policy_picture(
     """
     total = sum(curve["num_parameters"])
     bars = [
-        (path, count / total, kind)
+        (path, count / total, kind if kind in _KIND_COLOURS else "convolution")
         for path, count, kind in zip(
             curve["layers"], curve["num_parameters"], curve["kinds"], strict=True
         )

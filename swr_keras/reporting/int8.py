@@ -78,16 +78,22 @@ def ran_on_micro(manifest: Mapping[str, Any]) -> bool:
     """Whether TFLite Micro's own kernels ran the model of a manifest."""
     if "verification" not in manifest:  # Written when no model was without.
         return manifest["arena"] is not None
-    engines = (manifest["verification"] or {}).get("engines") or ()
+    found = _verification(manifest)
+    engines = found.get("engines", found)
     if isinstance(engines, Mapping):
         engines = [name for name, ran in engines.items() if ran]
-    return any(part in str(name).lower() for name in engines for part in _MICRO)
+    return any(name in str(engines).lower() for name in _MICRO)
+
+
+def _verification(manifest):
+    found = manifest.get("verification")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _checked(manifest):
     if not ran_on_micro(manifest):
         return "not run"
-    found = manifest.get("verification") or {}
+    found = _verification(manifest)
     parts = []
     if "max_lsb" in found:
         parts.append(f"within {found['max_lsb']} LSB")

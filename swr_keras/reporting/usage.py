@@ -105,5 +105,5 @@ def cpp_snippet(name: str, manifest: dict[str, Any]) -> str:
 
 def _adder(operator):
     parts = operator.split("_")
-    regular = "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
+    regular = "".join(part if part[:1].isdigit() else part.capitalize() for part in parts)
     return _IRREGULAR.get(operator, regular)

@@ -32,6 +32,9 @@ def test_names_of_tables(run):
         ({"validation_accuracy": -0.1}, "validation_accuracy in"),
         ({"testing_accuracy": None}, "needs a method and its testing_accuracy"),
         ({"method": ""}, "needs a method"),
+        ({"target_cost": float("nan")}, r"target_cost in \[0, 1\]"),
+        ({"achieved_cost": 1.5}, r"achieved_cost in \[0, 1\]"),
+        ({"confusion": ((1, -1), (0, 2))}, "counts of 0 or more"),
         ({"method": "SWR", "target_cost": None}, "a model of SWR, so it needs target_cost"),
         ({"method": "SWR", "changed_layers": None}, "a model of SWR"),
         ({"manifest": {"size_bytes": 1}}, r"\['manifest'\] lacks \['arena'"),
@@ -50,6 +53,12 @@ def test_lists_of_a_curve_have_one_length(run, name):
     values["policy_curve"] = {**curve, name: curve[name][:1]}
     with pytest.raises(ValueError, match="lists of one length"):
         Result.from_dict(values)
+
+
+def test_layers_of_a_curve_have_parameters(run):
+    curve = {**run.results[1].policy_curve, "num_parameters": [0, 0]}
+    with pytest.raises(ValueError, match="one or more parameters"):
+        Result(kind="search", title="t", task="one", policy_curve=curve)
 
 
 @pytest.mark.parametrize(

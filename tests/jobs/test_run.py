@@ -165,6 +165,7 @@ def test_old_results_say_what_was_left_out(old_run):
         ("results", [{"method": "SWR", "validation_accuracy": 0.5, "testing_accuracy": 0.5}]),
         ("results", [{"method": "base", "validation_accuracy": 50, "testing_accuracy": 0.5}]),
         ("settings", None),
+        ("results", [{"method": "SWR int8", "validation_accuracy": 0.5, "testing_accuracy": 0.5}]),
         ("confusions", [{"title": 1, "counts": []}]),
         ("policy_curve", {"layers": []}),
         ("bundles", [{"target_cost": 0.1, "stem": "a", "manifest": 3}]),
