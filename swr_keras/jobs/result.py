@@ -2,12 +2,59 @@
 
 import base64
 import dataclasses
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
+from swr_keras.jobs.schema import conform
+
 KINDS = ("base", "search", "model", "int8")
 History = dict[str, list[float]]
+
+_SHARES = ("target_cost", "achieved_cost", "validation_accuracy", "testing_accuracy")
+
+# Names of the methods that tables and pages compare.
+BASE, CLASSIFIER, FINE_TUNING, SWR = "base", "classifier-only", "fine-tuning all", "SWR"
+
+
+class PolicyCurve(TypedDict):
+    """What a page needs of a policy curve."""
+
+    layers: list[str]
+    num_parameters: list[int]
+    kinds: list[str]
+    costs: list[float]
+    expected: list[float]
+    threshold: list[float]
+    budget: list[float]
+
+
+FrontEnd = TypedDict("FrontEnd", {"class": str})
+
+
+class InputTensor(TypedDict):
+    """How the input of an int8 model is quantized."""
+
+    shape: list[int]
+    scale: float
+    zero_point: int
+
+
+class Arena(TypedDict):
+    """Working memory of an int8 model."""
+
+    bytes_host_estimate: int
+
+
+class Manifest(TypedDict):
+    """What a page needs of the manifest of an int8 model."""
+
+    size_bytes: int
+    labels: list[str]
+    front_end: FrontEnd
+    input: InputTensor
+    operators: dict[str, int]
+    arena: Arena | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,10 +105,27 @@ class Result:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"The kind of a result is one of {KINDS}. Received: {self.kind!r}.")
-        for name in ("validation_accuracy", "testing_accuracy"):
+        for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"'{self.title}' needs {name} in [0, 1]. Received: {value!r}.")
+        if self.kind in ("model", "int8") and (not self.method or self.testing_accuracy is None):
+            raise ValueError(
+                f"'{self.title}' is a model, so it needs a method and its testing_accuracy. "
+                f"Received: {self.method!r}, {self.testing_accuracy!r}."
+            )
+        if any(count < 0 for row in self.confusion or () for count in row):
+            raise ValueError(f"'{self.title}' needs counts of 0 or more in its confusion.")
+        costs = (self.target_cost, self.achieved_cost, self.changed_layers)
+        if self.kind in ("model", "int8") and self.method == SWR and None in costs:
+            raise ValueError(
+                f"'{self.title}' is a model of SWR, so it needs target_cost, achieved_cost and "
+                f"changed_layers. Received: {costs}."
+            )
+        if self.policy_curve is not None:
+            _check_curve(self.policy_curve, f"'{self.title}'['policy_curve']")
+        if self.manifest is not None:
+            conform(self.manifest, Manifest, f"'{self.title}'['manifest']")
 
     @property
     def name(self) -> str:
@@ -98,21 +162,20 @@ class Result:
         Raises:
             ValueError: If a field is unknown, of another type or lacks.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or not set(values) <= names:
-            unknown = sorted(set(values) - names) if isinstance(values, dict) else values
-            raise ValueError(
-                f"A result has the fields {sorted(names)}. Received: {unknown!r:.200}."
-            )
-        values = dict(values)
-        if values.get("changed_layers") is not None:
-            values["changed_layers"] = tuple(values["changed_layers"])
-        if values.get("confusion") is not None:
-            values["confusion"] = tuple(map(tuple, values["confusion"]))
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError(f"A field of a result lacks or is of another type: {error}.") from None
+        return conform(values, cls, "A result")
+
+
+def _check_curve(curve, where):
+    conform(curve, PolicyCurve, where)
+    for names in (
+        ("layers", "num_parameters", "kinds"),
+        ("costs", "expected", "threshold", "budget"),
+    ):
+        lengths = {name: len(curve[name]) for name in names}
+        if len(set(lengths.values())) > 1 or not all(lengths.values()):
+            raise ValueError(f"{where} needs lists of one length. Received: lengths {lengths}.")
+    if min(curve["num_parameters"]) < 1:
+        raise ValueError(f"{where} needs layers of one or more parameters.")
 
 
 def pack_bits(hits: np.ndarray) -> str:
@@ -126,7 +189,10 @@ def unpack_bits(text: str, count: int) -> np.ndarray:
     Raises:
         ValueError: If the text isn't of so many.
     """
-    data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    try:
+        data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    except ValueError as error:
+        raise ValueError(f"Expected bits as base64. Received: {text!r:.100} ({error}).") from None
     if len(data) != -(-count // 8):
         raise ValueError(f"Expected {count} bits. Received: {len(data)} bytes.")
     return np.unpackbits(data, count=count).astype(bool)

@@ -1,16 +1,25 @@
 """All results of a run, with what is needed to read them."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from swr_keras.files import write_atomically
-from swr_keras.jobs.result import Result
+from swr_keras.jobs import legacy
+from swr_keras.jobs.result import Result, unpack_bits
+from swr_keras.jobs.schema import conform
 
 FILE = "results.json"
+SPLITS = ("training", "validation", "testing")
 _FORMAT = "swr_keras.run/1"
+_ROUNDING = 1e-6
+
+Rows = dict[tuple[str, float | None], list[Result]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +37,13 @@ class TaskFacts:
     labels: tuple[str, ...]
     examples: dict[str, int]
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not all(self.examples.get(split, 0) >= 1 for split in SPLITS):
+            raise ValueError(
+                f"Task '{self.name}' needs examples of every split {SPLITS}. Received: "
+                f"{self.examples}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +81,35 @@ class Run:
     results: tuple[Result, ...]
     versions: dict[str, str]
 
+    def __post_init__(self):
+        tasks = {task.name: task for task in self.tasks}
+        if not tasks or len(tasks) < len(self.tasks):
+            raise ValueError(
+                "A run needs one or more tasks of different names. Received: "
+                f"{[task.name for task in self.tasks]}."
+            )
+        titles = [result.title for result in self.results]
+        if repeated := sorted({title for title in titles if titles.count(title) > 1}):
+            raise ValueError(f"Results of a run need different titles. Received twice: {repeated}.")
+        for result in self.results:
+            if result.kind != "base":
+                _check_result(result, tasks)
+
     def of_task(self, name: str) -> list[Result]:
         """Returns the results of a task's models, float and int8, in order."""
         return [r for r in self.results if r.task == name and r.kind in ("model", "int8")]
+
+    def rows(self, name: str) -> Rows:
+        """Returns the same by name and target cost: the rows of a table, repetitions together."""
+        rows: Rows = {}
+        for result in self.of_task(name):
+            rows.setdefault((result.name, result.target_cost), []).append(result)
+        return rows
+
+    def policy_curve(self, name: str) -> dict[str, Any] | None:
+        """Returns the curve of a task's first search, if it has one."""
+        curves = [r.policy_curve for r in self.results if r.task == name and r.policy_curve]
+        return curves[0] if curves else None
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes `results.json` into a folder, whole or not at all."""
@@ -78,3 +120,84 @@ class Run:
         }
         text = json.dumps(values, indent=1, ensure_ascii=False)
         write_atomically(pathlib.Path(folder) / FILE, text.encode())
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Run":
+        """Reads what `results.json` holds.
+
+        Raises:
+            ValueError: If a field is unknown, missing or of another type, or results don't fit
+                the tasks; says where.
+        """
+        if not isinstance(values, dict) or values.get("format") != _FORMAT:
+            found = values.get("format") if isinstance(values, dict) else values
+            raise ValueError(f"The format must be '{_FORMAT}'. Received: {found!r:.200}.")
+        values = {name: value for name, value in values.items() if name != "format"}
+        return conform(values, cls, "The run")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> "Run":
+        """Reads the results of a run's folder, also as they were written before `results.json`.
+
+        Raises:
+            ValueError: If there are none, or a file of them is damaged; names it.
+        """
+        folder = pathlib.Path(folder)
+        path = folder / FILE
+        if path.is_file():
+            with _naming(path):
+                return cls.from_dict(json.loads(path.read_bytes()))
+        tasks = []
+        for path in legacy.find(folder):
+            with _naming(path):
+                values = legacy.run_values(json.loads(path.read_bytes()))
+                tasks.append(cls.from_dict({"format": _FORMAT, **values}))
+        if not tasks:
+            raise ValueError(f"'{folder}' has no results. Give the folder of a run.")
+        with _naming(folder):
+            return _merged(tasks)
+
+
+@contextlib.contextmanager
+def _naming(path):
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"'{path}' holds no results of a run: {error}") from None
+
+
+def _merged(runs):
+    """One run of runs of one task each."""
+    first = runs[0]
+    if any(run.settings != first.settings for run in runs):
+        raise ValueError("its tasks have different settings. Keep the files of each run apart.")
+    return dataclasses.replace(
+        first,
+        tasks=tuple(task for run in runs for task in run.tasks),
+        results=(
+            *(result for result in first.results if result.kind == "base"),
+            *(result for run in runs for result in run.results if result.kind != "base"),
+        ),
+    )
+
+
+def _check_result(result, tasks):
+    task = tasks.get(result.task)
+    if task is None:
+        raise ValueError(
+            f"'{result.title}' is of a task that the run doesn't have. Received: {result.task!r}, "
+            f"tasks {sorted(tasks)}."
+        )
+    lengths = [len(row) for row in result.confusion or ()]
+    if result.confusion is not None and lengths != [len(task.labels)] * len(task.labels):
+        raise ValueError(
+            f"Task '{task.name}' has {len(task.labels)} labels, so a confusion needs as many rows "
+            f"of as many counts. Received: '{result.title}' with rows of lengths {lengths}."
+        )
+    if result.right is not None:
+        share = float(np.mean(unpack_bits(result.right, task.examples["testing"])))
+        if result.testing_accuracy is None or abs(share - result.testing_accuracy) > _ROUNDING:
+            raise ValueError(
+                f"'{result.title}' got {share:.6f} of the test examples right by its field right. "
+                f"Received: testing_accuracy={result.testing_accuracy}."
+            )

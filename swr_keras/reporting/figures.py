@@ -1,7 +1,8 @@
-"""The figures of a report as inline SVG."""
+"""The figures of a report as SVG images that a page holds itself."""
 
+import base64
+import dataclasses
 import io
-import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,8 +13,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-from swr_keras.reporting.markup import Markup, element
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#8a4f7d"
@@ -44,10 +43,27 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
 }
 _METADATA = ("Creator", "Date", "Format", "Type")
-_POINTS_PER_INCH, _PIXELS_PER_INCH = 72, 96
+_PIXELS_PER_INCH = 96
+_NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def learning_curves(history: dict[str, Sequence[float | None]], title: str) -> Markup:
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image as a page shows it.
+
+    Attributes:
+        source: Its SVG as a `data:` URL.
+        alt: What it is, for readers who can't see it.
+        width, min_width: Its natural width, and the least that is readable, in pixels.
+    """
+
+    source: str
+    alt: str
+    width: int
+    min_width: int
+
+
+def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
     """Draws loss and accuracy of one stage over its epochs, training and validation.
 
     A stage without accuracy, as the policy search, shows its cost instead.
@@ -73,13 +89,13 @@ def learning_curves(history: dict[str, Sequence[float | None]], title: str) -> M
         if heading == "accuracy":
             right.yaxis.set_major_locator(MaxNLocator(nbins=5))
             right.yaxis.set_major_formatter(PercentFormatter(1.0))
-        return _svg(figure, f"Learning curves of {title}", min_inches=3.4)
+        return _picture(figure, f"Learning curves of {title}", min_inches=3.4)
 
 
 def _draw_epochs(axes, history, names, title):
     for key, colour in zip(names, (_BLUE, _ORANGE), strict=False):
         if key in history:
-            values = [math.nan if value is None else value for value in history[key]]
+            values = history[key]
             marker = "o" if len(values) < 4 else None
             epochs = range(1, len(values) + 1)
             axes.plot(epochs, values, color=colour, label=names[key], marker=marker, markersize=3)
@@ -93,7 +109,7 @@ def _draw_epochs(axes, history, names, title):
 
 def cost_tracking(
     curve: dict[str, Any], trained: Sequence[tuple[float, float]], title: str
-) -> Markup:
+) -> Picture:
     """Draws achieved against target cost over the whole range, as fig. 2a of arXiv 2302.13435.
 
     Args:
@@ -117,12 +133,12 @@ def cost_tracking(
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="target cost", ylabel="cost")
         axes.grid(color=_PALE, linewidth=0.5)
         axes.legend(loc="upper left")
-        return _svg(figure, f"Achieved against target cost of {title}", min_inches=3.4)
+        return _picture(figure, f"Achieved against target cost of {title}", min_inches=3.4)
 
 
 def policy_picture(
     curve: dict[str, Any], choices: Sequence[tuple[str, Sequence[str]]], title: str
-) -> Markup:
+) -> Picture:
     """Draws which layers are changed, one row a choice, as fig. 2b of arXiv 2302.13435.
 
     Layers stand in the order of the network; the height of a bar is the layer's share of the
@@ -136,7 +152,7 @@ def policy_picture(
     """
     total = sum(curve["num_parameters"])
     bars = [
-        (path, count / total, kind)
+        (path, count / total, kind if kind in _KIND_COLOURS else "convolution")
         for path, count, kind in zip(
             curve["layers"], curve["num_parameters"], curve["kinds"], strict=True
         )
@@ -162,10 +178,10 @@ def policy_picture(
             tallest = max(share for _, _, share, _ in shown)
             axes.set_title(f"{name} (tallest bar: {tallest:.1%})", fontsize=8, loc="left")
         panels[-1].set_xlim(-0.8, len(bars) - 0.2)
-        panels[-1].set_xticks(range(len(bars)), [path for path, _, _ in bars], rotation=90)
+        panels[-1].set_xticks(range(len(bars)), [_legible(path) for path, *_ in bars], rotation=90)
         panels[-1].tick_params(axis="x", labelsize=7)
         figure.legend(handles=_legend(present), loc="outside upper left", ncols=2)
-        return _svg(figure, f"Layers that {title} changes", min_inches=0.8 * width)
+        return _picture(figure, f"Layers that {title} changes", min_inches=0.8 * width)
 
 
 def _draw_choices(axes, bars, choices):
@@ -196,25 +212,24 @@ def _legend(present):
     return [*handles, Patch(color=_PALE, label="as in the base")]
 
 
-def _svg(figure, label, *, min_inches) -> Markup:
-    """Returns the figure as an element that is as wide as its column; same figure, same text."""
-    # Ids are hashed from the salt, and must differ among the figures of a page.
-    with matplotlib.rc_context({"svg.hashsalt": label}), warnings.catch_warnings():
-        # The reader's browser has its own fonts.
+def _legible(text):
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _picture(figure, alt, *, min_inches) -> Picture:
+    """Returns the figure as an image; same figure, same bytes.
+
+    Text stays text: an image takes the fonts of the reader's system, which has those of the
+    reader's scripts, whereas matplotlib's own lack most.
+    """
+    with matplotlib.rc_context({"svg.hashsalt": alt}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        buffer = io.StringIO()
+        buffer = io.BytesIO()
         FigureCanvasSVG(figure)
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(_METADATA))
-    body = buffer.getvalue().partition("</defs>")[2].strip()
-    body = re.sub(r'<g id="[^"]*">', "<g>", body).replace("xlink:href", "href")
-    width, height = (size * _POINTS_PER_INCH for size in figure.get_size_inches())
-    pixels = _PIXELS_PER_INCH / _POINTS_PER_INCH * width
-    style = f"width:100%;max-width:{pixels:.0f}px;min-width:{min_inches * _PIXELS_PER_INCH:.0f}px"
-    return element(
-        "svg",
-        Markup(re.sub(r"\n\s*", "\n", body).removesuffix("</svg>")),
-        viewBox=f"0 0 {width:g} {height:g}",
-        role="img",
-        aria_label=label,
-        style=style,
+    return Picture(
+        source=f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        alt=alt,
+        width=round(figure.get_size_inches()[0] * _PIXELS_PER_INCH),
+        min_width=round(min_inches * _PIXELS_PER_INCH),
     )

@@ -1,130 +1,184 @@
-"""The results of a task in words and as a table."""
+"""The results of a task as plain values: in words, and as the rows of a table."""
 
-from collections.abc import Sequence
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any
 
+from swr_keras.jobs.result import CLASSIFIER, SWR, Result
+from swr_keras.jobs.run import Run, TaskFacts
 from swr_keras.reporting.intervals import difference_interval, wilson_interval
-from swr_keras.reporting.markup import Markup, element, join, table
 
-SWR, INT8, CLASSIFIER = "SWR", "SWR int8", "classifier-only"
-BOTH_RIGHT = "both_right"
+INT8 = f"{SWR} int8"
 _FEW_SEEDS = 3
 
-Rows = list[dict[str, Any]]
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What SWR reached at one target cost.
+
+    Attributes:
+        cost: The target cost.
+        reached: What it changed and got right.
+        comparison: How that compares with training the classifier only; empty without.
+        is_clear: Whether one of them is better for sure.
+        more: What else is to say.
+    """
+
+    cost: str
+    reached: str
+    comparison: str
+    is_clear: bool
+    more: tuple[str, ...]
 
 
-def grouped(results: Sequence[dict[str, Any]]) -> dict[tuple[str, Any], Rows]:
-    """Collects the rows of the same method and target cost, in order of appearance."""
-    groups: dict[tuple[str, Any], Rows] = {}
-    for row in results:
-        groups.setdefault((row["method"], row.get("target_cost")), []).append(row)
-    return groups
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What was run, whether it beat training the classifier only, and what that is worth."""
+
+    lead: str
+    findings: tuple[Finding, ...]
+    caution: str
 
 
-def verdict(task: dict[str, Any]) -> Markup:
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """A share of right answers with its interval or spread, in percent."""
+
+    share: str
+    spread: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table of results; what isn't known is empty."""
+
+    name: str
+    is_swr: bool
+    target_cost: str
+    achieved_cost: str
+    layers: str
+    validation: Accuracy
+    testing: Accuracy
+    owned_bytes: str
+
+
+def verdict(run: Run, task: TaskFacts) -> Verdict:
     """Says in plain words what was run, and whether it beat training the classifier only."""
-    groups = grouped(task["results"])
-    found = {cost: rows for (method, cost), rows in groups.items() if method == SWR}
-    classifier = [
-        row for (method, _), rows in groups.items() if method == CLASSIFIER for row in rows
-    ]
-    clips = task["clips"]["testing"]
+    rows = run.rows(task.name)
+    found = {cost: results for (name, cost), results in rows.items() if name == SWR}
+    classifier = [r for (name, _), results in rows.items() if name == CLASSIFIER for r in results]
+    examples = task.examples["testing"]
     seeds = len(next(iter(found.values()), classifier)) or 1
     lead = (
-        f"The task has {len(task['labels'])} classes. Its models were trained on "
-        f"{task['clips']['training']:,} clips with {_number(seeds, 'seed')} and tested on the "
-        f"{clips:,} clips of the test split."
+        f"The task has {len(task.labels)} classes. Its models were trained on "
+        f"{task.examples['training']:,} examples with {_number(seeds, 'seed')} and tested on the "
+        f"{examples:,} examples of the test split."
     )
     if not found:
-        return element("p", f"{lead} No model was trained with SWR.")
+        return Verdict(f"{lead} No model was trained with SWR.", (), "")
     if not classifier:
         lead += " The classifier alone was not trained, so there is nothing to compare with."
-    points = [
-        element("li", _finding(cost, rows, groups.get((INT8, cost), []), classifier, clips))
-        for cost, rows in found.items()
-    ]
     caution = ""
     if classifier and seeds < _FEW_SEEDS:
-        caution = element(
-            "p",
-            "The intervals tell how much the choice of test clips matters, not how much results "
+        caution = (
+            "The intervals tell how much the choice of test examples matters, not how much results "
             f"vary from one training to the next; for that, repeat the run with {_FEW_SEEDS} or "
-            "more seeds.",
-            class_="note",
+            "more seeds."
         )
-    return join([element("p", lead), element("ul", *points), caution])
+    findings = tuple(
+        _finding(cost, results, rows.get((INT8, cost), []), classifier, examples)
+        for cost, results in found.items()
+    )
+    return Verdict(lead, findings, caution)
 
 
-def _finding(cost, rows, int8_rows, classifier, clips):
-    accuracy = _mean(rows, "testing_accuracy")
-    layers = fmean(len(row["changed_layers"]) for row in rows)
-    parts = [
-        "At a target cost of ",
-        element("b", f"{cost:g}"),
-        f", SWR changed {layers:.3g} layer{'' if layers == 1 else 's'} with "
-        f"{percent(_mean(rows, 'achieved_cost'))} of the parameters and got {percent(accuracy)} "
-        "of the test clips right.",
-    ]
+def _finding(cost, results, int8, classifier, examples):
+    accuracy = _test(results)
+    layers = _layers(results)
+    share = percent(fmean(result.achieved_cost for result in results))
+    comparison, is_clear, more = "", False, []
     if classifier:
-        parts += [" ", *_comparison(rows, classifier, clips)]
-    if int8_rows:
-        int8 = _mean(int8_rows, "testing_accuracy")
-        parts.append(f" As int8 it got {percent(int8)} ({_points(int8 - accuracy)} points).")
-    return join(parts)
+        comparison, is_clear = _comparison(results, classifier, examples)
+        if len(results) > 1 and len(results) == len(classifier):
+            pairs = zip(results, classifier, strict=True)
+            each = [ours.testing_accuracy - other.testing_accuracy for ours, other in pairs]
+            low, high = _points(min(each)), _points(max(each))
+            more.append(f"From seed to seed the difference was {low} to {high}.")
+    if int8:
+        more.append(
+            f"As int8 it got {percent(_test(int8))} ({_points(_test(int8) - accuracy)} points)."
+        )
+    return Finding(
+        cost=f"{cost:g}",
+        reached=(
+            f"SWR changed {layers:.3g} layer{'' if layers == 1 else 's'} with {share} of the "
+            f"parameters and got {percent(accuracy)} of the test examples right."
+        ),
+        comparison=comparison,
+        is_clear=is_clear,
+        more=tuple(more),
+    )
 
 
-def _comparison(rows, classifier, clips):
-    first, second = _mean(rows, "testing_accuracy"), _mean(classifier, "testing_accuracy")
-    low, high = difference_interval(first, second, _mean(rows, BOTH_RIGHT), clips)
+def _comparison(results, classifier, examples):
+    """Compares in words; returns also whether one is better for sure."""
+    first, second = _test(results), _test(classifier)
+    other = f"training the classifier only, which got {percent(second)}"
+    both = _both_right(results, classifier, examples)
+    if both is None:
+        return (
+            f"The difference from {other}, is {_points(first - second)} points. It has no "
+            "interval, since which examples each got right was not recorded."
+        ), False
+    low, high = difference_interval(first, second, both, examples)
     interval = f"(95 % interval {_points(low)} to {_points(high)})"
     amount = f"{abs(100 * (first - second)):.1f} points"
-    other = f"training the classifier only, which got {percent(second)}"
     if low > 0:
-        sentence = (
-            f"It beat {other}, by {amount} {interval}: more than the choice of test clips explains."
-        )
-    elif high < 0:
-        sentence = f"It was worse than {other}, by {amount} {interval}."
-    else:
-        sentence = (
-            f"The difference from {other}, is {_points(first - second)} points {interval}: "
-            f"{clips:,} clips can't tell which is better."
-        )
-    yield element("b" if low > 0 or high < 0 else "span", sentence)
-    if len(rows) > 1 and len(rows) == len(classifier):
-        pairs = zip(rows, classifier, strict=True)
-        each = [a["testing_accuracy"] - b["testing_accuracy"] for a, b in pairs]
-        yield f" From seed to seed the difference was {_points(min(each))} to {_points(max(each))}."
+        return (
+            f"It beat {other}, by {amount} {interval}: more than the choice of test examples "
+            "explains."
+        ), True
+    if high < 0:
+        return f"It was worse than {other}, by {amount} {interval}.", True
+    return (
+        f"The difference from {other}, is {_points(first - second)} points {interval}: "
+        f"{examples:,} examples can't tell which is better."
+    ), False
 
 
-def results_table(task: dict[str, Any]) -> Markup:
+def _both_right(results: Sequence[Result], others: Sequence[Result], examples: int):
+    """Mean share of the examples that both of a pair got right; `None` if it isn't known."""
+    pairs: Iterable[tuple[Result, Result]] = itertools.product(results, others)
+    if len(results) == len(others):
+        pairs = zip(results, others, strict=True)
+    if any(result.right is None for result in (*results, *others)):
+        return None
+    return fmean(first.both_right(second, examples) for first, second in pairs)
+
+
+def results_table(run: Run, task: TaskFacts) -> list[Row]:
     """Lists every method with its cost, its accuracies and what a task owns."""
-    total = len(task["policy_curve"]["layers"]) if task.get("policy_curve") else None
+    curve = run.policy_curve(task.name)
+    of_all = f" of {len(curve['layers'])}" if curve else ""
     rows = []
-    for (method, cost), runs in grouped(task["results"]).items():
-        name = method if len(runs) == 1 else f"{method} (mean of {len(runs)})"
+    for (name, cost), results in run.rows(task.name).items():
+        layers = _layers(results)
         rows.append(
-            [
-                element("b", name) if method in (SWR, INT8) else name,
-                "" if cost is None else f"{cost:g}",
-                _optional(runs, "achieved_cost", "{:.3f}"),
-                _layers(runs, total),
-                _accuracy(runs, "validation", task["clips"]),
-                _accuracy(runs, "testing", task["clips"]),
-                _optional(runs, "owned_bytes", "{:,.0f}"),
-            ]
+            Row(
+                name=name if len(results) == 1 else f"{name} (mean of {len(results)})",
+                is_swr=name in (SWR, INT8),
+                target_cost="" if cost is None else f"{cost:g}",
+                achieved_cost=_optional([r.achieved_cost for r in results], ".3f"),
+                layers="" if layers is None else f"{layers:.3g}{of_all}",
+                validation=_accuracy(
+                    [r.validation_accuracy for r in results], task.examples["validation"]
+                ),
+                testing=_accuracy([r.testing_accuracy for r in results], task.examples["testing"]),
+                owned_bytes=_optional([r.owned_bytes for r in results], ",.0f"),
+            )
         )
-    headings = (
-        "method",
-        "target cost",
-        "achieved cost",
-        "changed layers",
-        f"validation accuracy ({task['clips']['validation']:,} clips)",
-        f"test accuracy ({task['clips']['testing']:,} clips)",
-        "bytes the task owns",
-    )
-    return table(headings, rows)
+    return rows
 
 
 def percent(share: float) -> str:
@@ -132,30 +186,29 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _accuracy(runs, split, clips):
-    values = [row[f"{split}_accuracy"] for row in runs]
-    if len(values) > 1:
-        spread = f"{100 * min(values):.1f} to {100 * max(values):.1f}"
-    else:
-        low, high = wilson_interval(values[0], clips[split])
-        spread = f"{100 * low:.1f} to {100 * high:.1f}"
-    return join([percent(fmean(values)), element("br"), element("small", spread)])
+def _accuracy(values, examples):
+    known = [value for value in values if value is not None]
+    if not known:
+        return Accuracy("", "")
+    low, high = min(known), max(known)
+    if len(known) == 1:
+        low, high = wilson_interval(known[0], examples)
+    return Accuracy(percent(fmean(known)), f"{100 * low:.1f} to {100 * high:.1f}")
 
 
-def _layers(runs, total):
-    counts = [len(row["changed_layers"]) for row in runs if "changed_layers" in row]
-    if not counts:
-        return ""
-    return f"{fmean(counts):.3g}" + (f" of {total}" if total else "")
+def _layers(results):
+    """Mean number of changed layers; `None` if it isn't known."""
+    counts = [len(r.changed_layers) for r in results if r.changed_layers is not None]
+    return fmean(counts) if counts else None
 
 
-def _optional(runs, key, form):
-    values = [row[key] for row in runs if row.get(key) is not None]
-    return form.format(fmean(values)) if values else ""
+def _optional(values, form):
+    known = [value for value in values if value is not None]
+    return format(fmean(known), form) if known else ""
 
 
-def _mean(rows, key):
-    return fmean(row[key] for row in rows)
+def _test(results):
+    return fmean(result.testing_accuracy for result in results)
 
 
 def _points(difference):

@@ -8,9 +8,9 @@ import json
 from swr_keras.audio import {front_end}
 from swr_keras.export import LiteModel
 
-about = json.load(open("{stem}.json", encoding="utf-8"))
+about = json.load(open({manifest!r}, encoding="utf-8"))
 front_end = {front_end}(**about["front_end"]["parameters"])
-model = LiteModel("{stem}.tflite")
+model = LiteModel({model!r})
 logits = model.predict(front_end(clips))  # float32 (clips, samples), -1 to 1
 print([about["labels"][index] for index in logits.argmax(axis=-1)])
 """
@@ -23,7 +23,7 @@ _CPP = """\
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
-alignas(16) static uint8_t arena[{arena_bytes}];
+alignas(16) static uint8_t arena[{arena_bytes}];{arena_note}
 
 // features: {input_size:,} values of the front end {front_end}, shape {shape}.
 // Returns the class, or -1 if the arena is too small or an operator is missing.
@@ -58,6 +58,8 @@ _IRREGULAR = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
 _ARENA_STEP_BYTES = 1024
+_UNMEASURED_ARENA_BYTES = 128 * 1024
+_UNMEASURED_NOTE = "  // A guess: raise it until AllocateTensors succeeds."
 
 
 def python_snippet(stem: str, manifest: dict[str, Any]) -> str:
@@ -67,7 +69,11 @@ def python_snippet(stem: str, manifest: dict[str, Any]) -> str:
         stem: Path of the bundle's files without their endings.
         manifest: Its manifest.
     """
-    return _PYTHON.format(stem=stem, front_end=manifest["front_end"]["class"])
+    return _PYTHON.format(
+        manifest=f"{stem}.json",
+        model=f"{stem}.tflite",
+        front_end=manifest["front_end"]["class"],
+    )
 
 
 def cpp_snippet(name: str, manifest: dict[str, Any]) -> str:
@@ -77,12 +83,14 @@ def cpp_snippet(name: str, manifest: dict[str, Any]) -> str:
         name: Name of the bundle.
         manifest: Its manifest.
     """
-    estimate = manifest["arena"]["bytes_host_estimate"]
+    measured = manifest["arena"]
+    estimate = measured["bytes_host_estimate"] if measured else _UNMEASURED_ARENA_BYTES
     names = [_adder(operator) for operator in manifest["operators"]]
     labels = ", ".join(f"{index}: {label}" for index, label in enumerate(manifest["labels"]))
     return _CPP.format(
         name=name,
         arena_bytes=-(-estimate // _ARENA_STEP_BYTES) * _ARENA_STEP_BYTES,
+        arena_note="" if measured else _UNMEASURED_NOTE,
         num_operators=len(names),
         adders="\n".join(f"    operators.Add{adder}();" for adder in names),
         input_size=math.prod(manifest["input"]["shape"]),
@@ -97,5 +105,5 @@ def cpp_snippet(name: str, manifest: dict[str, Any]) -> str:
 
 def _adder(operator):
     parts = operator.split("_")
-    regular = "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
+    regular = "".join(part if part[:1].isdigit() else part.capitalize() for part in parts)
     return _IRREGULAR.get(operator, regular)

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from swr_keras.jobs.result import Result, pack_bits
+from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.policy.policy import Policy
 
-LABELS = ["_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off", "go"]
+LABELS = ("_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off", "go")
 COSTS = (0.05, 0.1, 0.3)
+EXAMPLES = {"training": 8_000, "validation": 1_000, "testing": 1_200}
 
 
 def example_layers():
@@ -65,106 +68,151 @@ def example_history(epochs, start, rng):
 def example_manifest(accuracy):
     return {
         "size_bytes": 48_216,
-        "labels": LABELS,
+        "labels": list(LABELS),
         "front_end": {"class": "LogMel", "parameters": {"num_mels": 40}},
         "input": {"shape": [1, 101, 40, 1], "dtype": "int8", "scale": 0.0784, "zero_point": 47},
         "output": {"shape": [1, 11], "dtype": "int8", "scale": 0.21, "zero_point": -3},
         "operators": {"PAD": 2, "CONV_2D": 18, "DEPTHWISE_CONV_2D": 37, "MAX_POOL_2D": 2},
         "arena": {"bytes_host_estimate": 91_408, "note": "Measured on the host."},
         "accuracy": {"int8": accuracy},
+        "verification": {
+            "engines": ["litert", "tflite_micro"],
+            "examples": 64,
+            "max_lsb": 1,
+            "differing": 0.012,
+        },
+        "calibration_record": {"given": 200, "kept": 180},
     }
 
 
-def example_task(name, seed, *, better=0.07):
+def example_results(task, seed, *, better=0.07):
     """One task as a recipe measures it: baselines, SWR at three costs, random policies."""
     rng = np.random.default_rng(seed)
     curve = example_curve(seed)
-    results = [
-        {"method": "base", "validation_accuracy": 0.861, "testing_accuracy": 0.857},
-        row("classifier-only", 0.852, 0.0, curve, 5_840),
-        row("fine-tuning all", 0.957, 1.0, curve, 45_000),
-    ]
-    bundles, confusions = [], []
-    for step, cost in enumerate(COSTS):
-        accuracy = 0.852 + better + 0.01 * step
-        results.append(row("SWR", accuracy, cost, curve, round(8_000 + 25_000 * cost)))
-        results.append(row("SWR int8", accuracy - 0.004, cost, curve))
-        results += [row("random policy", accuracy - 0.01 * k, cost, curve) for k in range(1, 4)]
-        stem = f"{name}/c{cost:g}/model_int8"
-        manifest = example_manifest(accuracy - 0.004)
-        bundles.append({"target_cost": cost, "stem": stem, "manifest": manifest})
-    counts = np.eye(len(LABELS), dtype=int) * 95 + rng.poisson(0.6, (len(LABELS),) * 2)
-    counts[3, 10] += 12
-    confusions.append({"title": "SWR int8 at c = 0.1", "counts": counts.tolist()})
     search = {
         "task_loss": np.linspace(1.9, 1.1, 10).tolist(),
         "cost_loss": np.linspace(0.3, 0.01, 10).tolist(),
         "tracking_error": np.linspace(0.25, 0.008, 10).tolist(),
     }
-    return {
-        "task": name,
-        "labels": LABELS,
-        "clips": {"training": 8_000, "validation": 1_000, "testing": 1_200},
-        "results": results,
-        "histories": {
-            "super-net": example_history(15, 0.2, rng),
-            "policy search": search,
-            "classifier-only": example_history(30, 0.3, rng),
-            **{f"SWR at c = {cost:g}": example_history(30, 0.2, rng) for cost in COSTS},
-        },
-        "policy_curve": curve,
-        "policy_tracking_error": float(
-            np.mean(np.abs(np.subtract(curve["expected"], curve["costs"])))
-        ),
-        "confusions": confusions,
-        "bundles": bundles,
+    yield Result(
+        kind="search",
+        title=f"{task}: search",
+        task=task,
+        histories={"super-net": example_history(15, 0.2, rng), "policy search": search},
+        seconds={"super-net": 300.5, "policy search": 102.0},
+        policy_curve=curve,
+        tracking_error=float(np.mean(np.abs(np.subtract(curve["expected"], curve["costs"])))),
+    )
+    yield model(task, "base", 0.857)
+    yield adapted(task, "classifier-only", 0.852, 0.0, curve, rng, owned_bytes=5_840)
+    yield adapted(task, "fine-tuning all", 0.957, 1.0, curve, rng, owned_bytes=45_000)
+    for step, cost in enumerate(COSTS):
+        accuracy = 0.852 + better + 0.01 * step
+        owned = round(8_000 + 25_000 * cost)
+        yield adapted(task, "SWR", accuracy, cost, curve, rng, owned_bytes=owned)
+        yield adapted(
+            task,
+            "SWR",
+            accuracy - 0.004,
+            cost,
+            curve,
+            kind="int8",
+            title=f"{task}: SWR int8 at c = {cost:g}",
+            confusion=example_confusion(rng) if cost == 0.1 else None,
+            stem=f"{task}/c{cost:g}/model_int8",
+            manifest=example_manifest(accuracy - 0.004),
+        )
+        for number in range(1, 4):
+            title = f"{task}: random policy {number} at c = {cost:g}"
+            control = accuracy - 0.01 * number
+            yield adapted(task, "random policy", control, cost, curve, title=title)
+
+
+def example_confusion(rng):
+    counts = np.eye(len(LABELS), dtype=int) * 95 + rng.poisson(0.6, (len(LABELS),) * 2)
+    counts[3, 10] += 12
+    return tuple(map(tuple, counts.tolist()))
+
+
+def model(task, method, accuracy, cost=None, *, examples=1_200, first_right=0, **more):
+    """A model that gets a share of the test examples right, from one of them on."""
+    hits = np.zeros(examples, bool)
+    hits[first_right : first_right + round(accuracy * examples)] = True
+    fields = {
+        "kind": "model",
+        "title": f"{task}: {method}" + ("" if cost is None else f" at c = {cost:g}"),
+        "validation_accuracy": min(accuracy + 0.003, 1.0),
+        "testing_accuracy": float(hits.mean()),
+        "right": pack_bits(hits),
     }
+    return Result(task=task, method=method, target_cost=cost, **{**fields, **more})
 
 
-def row(method, accuracy, cost, curve, owned_bytes=None):
+def adapted(task, method, accuracy, cost, curve, rng=None, **more):
+    """A model with a policy; with learning curves where it is given random numbers."""
     nearest = curve["probabilities"][round(cost * 40)]
     policy = Policy.from_probabilities(curve["layers"], curve["num_parameters"], nearest, cost)
-    return {
-        "method": method,
-        "target_cost": cost,
-        "achieved_cost": policy.achieved_cost,
-        "changed_layers": list(policy.selected_layers),
-        "validation_accuracy": accuracy + 0.003,
-        "testing_accuracy": accuracy,
-        "both_right": 0.852 * accuracy,
-        "owned_bytes": owned_bytes,
-    }
+    if rng is not None:
+        more["histories"] = {"training": example_history(30, 0.25, rng)}
+        more["seconds"] = {"training": 201.3 + 100 * cost}
+    return model(
+        task,
+        method,
+        accuracy,
+        cost,
+        achieved_cost=policy.achieved_cost,
+        changed_layers=tuple(policy.selected_layers),
+        first_right=0 if method == "classifier-only" else 40,
+        **more,
+    )
 
 
 def example_run():
     """A run with all that a report can show."""
-    return {
-        "title": "Keyword spotting: english, mandarin",
-        "base": {
-            "name": "bcresnet1",
-            "parameters": 9_232,
-            "bytes": 46_592,
-            "multiplies": 2_482_156,
-        },
-        "tasks": [example_task("english", 0), example_task("mandarin", 1, better=0.01)],
-        "seconds": {
-            "base: 30 epochs on all words": 812.4,
-            "english: super-net (15 epochs) and policy search": 402.0,
-            "english: classifier-only (30 epochs)": 201.3,
-            "english: SWR at c = 0.1 (30 epochs)": 301.8,
-        },
-        "files": {
-            "base.keras": "The base, a Keras model.",
-            "english/c0.1/model.keras": "The merged model of the task, a plain Keras model.",
-            "english/c0.1/task.swr.h5": "The task pack: all that the task changes of the base.",
-            "english/c0.1/model_int8.tflite": "The int8 model, verified on TFLite Micro.",
-            "english/c0.1/model_int8.json": "Its manifest: labels, front end, scales, operators.",
-        },
-        "settings": {"data_dir": ["english", "mandarin"], "seed": 0, "base": None, "lr": 0.01},
-        "versions": {"python": "3.11.4", "keras": "3.15.1", "tensorflow": "2.21.0"},
-    }
+    rng = np.random.default_rng(7)
+    base = Result(
+        kind="base",
+        title="base",
+        task="base",
+        histories={"training": example_history(30, 0.1, rng)},
+        seconds={"training": 812.4},
+    )
+    return Run(
+        settings={"data_dir": ["english", "mandarin"], "seed": 0, "base": None, "lr": 0.01},
+        base=BaseFacts("bcresnet1", parameters=9_232, multiplies=2_482_156, num_bytes=46_592),
+        tasks=(
+            TaskFacts("english", LABELS, EXAMPLES, ("Left out, training: yes/broken.wav",)),
+            TaskFacts("mandarin", LABELS, EXAMPLES),
+        ),
+        results=(
+            base,
+            *example_results("english", 0),
+            *example_results("mandarin", 1, better=0.01),
+        ),
+        versions={"python": "3.11.4", "keras": "3.15.1", "tensorflow": "2.21.0"},
+    )
+
+
+FILES = {
+    "base.keras": "The base, a Keras model.",
+    "english/c0.1/model.keras": "The merged model of the task, a plain Keras model.",
+    "english/c0.1/task.swr.h5": "The task pack: all that the task changes of the base.",
+    "english/c0.1/model_int8.tflite": "The int8 model.",
+    "english/c0.1/model_int8.json": "Its manifest: labels, front end, scales, operators.",
+}
 
 
 @pytest.fixture(scope="session")
 def run():
     return example_run()
+
+
+@pytest.fixture(scope="session")
+def files():
+    return FILES
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """Makes the result of a model, see `model`."""
+    return model

@@ -1,6 +1,6 @@
 """The code of a report page that says how to use its files."""
 
-import copy
+import dataclasses
 import html
 import re
 import shutil
@@ -17,9 +17,11 @@ from swr_keras.export import LiteModel, convert_int8
 from swr_keras.reporting import render_report
 
 
-def snippets(run, bundle):
-    """The Python and the C++ of a page that shows one bundle."""
-    text = render_report({"tasks": [{**run["tasks"][0], "bundles": [bundle]}]})
+def snippets(run, **changes):
+    """The Python and the C++ of a page that shows one int8 model."""
+    int8 = next(result for result in run.results if result.kind == "int8")
+    run = dataclasses.replace(run, results=(dataclasses.replace(int8, **changes),))
+    text = render_report(run, title="One")
     return [html.unescape(block) for block in re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)]
 
 
@@ -38,8 +40,7 @@ def test_python_snippet_runs(run, tmp_path, monkeypatch, capsys):
         front_end=LogMel(),
         calibration_names=[],
     )
-    bundle = {"target_cost": 0.1, "stem": "words", "manifest": manifest}
-    python, _ = snippets(run, bundle)
+    python, _ = snippets(run, stem="words", manifest=manifest)
     monkeypatch.chdir(tmp_path)
     exec(python, {"clips": clips[:4]})
     expected = LiteModel(data).predict(LogMel()(clips[:4])).argmax(-1)
@@ -58,9 +59,16 @@ def test_python_snippet_runs(run, tmp_path, monkeypatch, capsys):
     ],
 )
 def test_operators_are_registered_by_the_methods_of_tflite_micro(operator, method, run):
-    bundle = copy.deepcopy(run["tasks"][0]["bundles"][0])
-    bundle["manifest"]["operators"] = {operator: 1}
-    assert f"operators.{method}();" in snippets(run, bundle)[1]
+    int8 = next(result for result in run.results if result.kind == "int8")
+    manifest = {**int8.manifest, "operators": {operator: 1}}
+    assert f"operators.{method}();" in snippets(run, manifest=manifest)[1]
+
+
+@pytest.mark.parametrize("stem", ["it's", 'a"b', "a\\b", "天/模型"])
+def test_python_snippet_quotes_paths(stem, run):
+    python, _ = snippets(run, stem=stem)
+    compile(python, "snippet", "exec")
+    assert f"{f'{stem}.tflite'!r}" in python
 
 
 _STUBS = {
@@ -87,10 +95,12 @@ namespace tflite { struct Model; struct MicroInterpreter {
 }
 
 
-def test_cpp_snippet_compiles(run, tmp_path):
+@pytest.mark.parametrize("arena", [{"bytes_host_estimate": 91_408}, None])
+def test_cpp_snippet_compiles(arena, run, tmp_path):
     if not shutil.which("g++"):
         pytest.skip("needs the compiler g++")
-    _, cpp = snippets(run, run["tasks"][0]["bundles"][0])
+    int8 = next(result for result in run.results if result.kind == "int8")
+    _, cpp = snippets(run, manifest={**int8.manifest, "arena": arena})
     header, _ = c_array(b"model", "model_int8")
     for name, text in {**_STUBS, "model_int8.h": header, "main.cc": cpp}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
