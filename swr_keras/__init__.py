@@ -1,6 +1,6 @@
 """Scalable weight reparametrization: efficient multi-task transfer learning for tiny models."""
 
-from swr_keras import backbones, layers, methods
+from swr_keras import backbones, layers, methods, training
 from swr_keras.accounting.summary import summary
 from swr_keras.layers.conversion import merge, reparametrize
 from swr_keras.methods.swr import SWR, transfer
@@ -29,5 +29,6 @@ __all__ = [
     "methods",
     "reparametrize",
     "summary",
+    "training",
     "transfer",
 ]

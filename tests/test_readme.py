@@ -7,10 +7,10 @@ import shlex
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags
 from keras import layers
 
-from swr_keras.recipes import kws
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import parse
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +37,8 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     keras.Model(inputs, layers.Dense(20)(x)).save("base.keras")
     code = "\n".join(blocks("python"))
     code = re.sub(r"epochs=\d+", "epochs=1", code)
-    code = code.replace("target_cost=0.1,", "target_cost=0.1, search_steps=20,")
+    quick = "swr.SWR(learning=swr.methods.PolicyLearning(search=swr.training.SearchFit(steps=20)))"
+    code = code.replace("num_classes=12)", f"num_classes=12, method={quick})", 1)
     exec(compile(code, "README.md", "exec"), data_sets())
     printed = capsys.readouterr().out
     assert "layers changed" in printed
@@ -49,10 +50,6 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
 def test_commands_take_their_flags(monkeypatch):
     monkeypatch.chdir(ROOT)
     (command,) = re.findall(r"python -m swr_keras\.recipes\.kws (.*)", README)
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["kws", *shlex.split(command)])
-    assert kws.settings_from_flags().target_cost == (0.1,)
+    assert parse(KwsSettings, ["kws", *shlex.split(command)]).transfer.target_cost == (0.1,)
     (flagfile,) = re.findall(r"--flagfile=(\S+?)`", README)
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["kws", f"--flagfile={flagfile}"])
-    assert kws.settings_from_flags().data_dir
+    assert parse(KwsSettings, ["kws", f"--flagfile={flagfile}"]).corpora.data_dir

@@ -78,9 +78,10 @@ def run(settings: KwsSettings) -> None:
         results = run_local(
             jobs, folder, every, verbose=1 if sys.stdout.isatty() else 2, report=_say
         )
+        base = keras.saving.load_model(folder.path / "base.keras")
         found = Run(
-            settings=as_flat(settings),
-            base=_base_facts(folder.path / "base.keras", tasks[0].input_shape),
+            settings=as_flat(settings.resolved(base)),
+            base=_facts(base, base_task.input_shape),
             tasks=tuple(TaskFacts(t.name, t.labels, t.examples, t.notes) for t in tasks),
             results=tuple(results),
             versions=_versions(),
@@ -92,8 +93,7 @@ def run(settings: KwsSettings) -> None:
     print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}")
 
 
-def _base_facts(path, input_shape):
-    base = keras.saving.load_model(path)
+def _facts(base, input_shape):
     costs = summary(base, input_shape=input_shape)
     return BaseFacts(
         name=base.name,

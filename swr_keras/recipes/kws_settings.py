@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import keras
+
 from swr_keras import audio, backbones
 from swr_keras.audio.keyword_task import Hearing
 from swr_keras.methods import (
@@ -16,7 +18,7 @@ from swr_keras.methods import (
 )
 from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.settings import Settings, setting
-from swr_keras.training.fit import Fit, SearchFit
+from swr_keras.training.fit import Fit, SearchFit, usual_learning_rate
 
 _FEATURES = ("log_mel", "mfcc", "micro_frontend")
 # The base hears synthetic speech in little noise; a task learns to spot it in much noise.
@@ -43,8 +45,15 @@ class KwsSettings(Settings):
         "runs/kws", "Folder to write: a new one, or that of a run to go on with."
     )
 
-    def resolved(self) -> "KwsSettings":
-        """Returns them with the defaults that depend on the data filled in."""
+    def resolved(self, base: keras.Model | None = None) -> "KwsSettings":
+        """Returns them with the defaults filled in that depend on the recordings and the base.
+
+        Args:
+            base: The base, once it is known.
+        """
+        if base is not None and self.transfer.learning_rate is None:
+            transfer = dataclasses.replace(self.transfer, learning_rate=usual_learning_rate(base))
+            return dataclasses.replace(self, transfer=transfer).resolved()
         if self.corpora.data_dir is not None:
             return self
         noise = {name: getattr(self.noise, name) or snr for name, snr in _SYNTHETIC_NOISE.items()}

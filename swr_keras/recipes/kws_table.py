@@ -11,15 +11,14 @@ from collections.abc import Sequence
 
 from swr_keras.jobs.comparison import comparison
 from swr_keras.jobs.run import Run
-
-# What runs did before there was such a setting.
-_DEFAULTS = {"classifier_learning_rate": 0.01}
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import as_flat
 
 
 def main(folders: Sequence[str]) -> int:
     """Prints the comparison; returns the exit status."""
     try:
-        print(comparison([Run.load(folder) for folder in folders], _DEFAULTS))
+        print(comparison([Run.load(folder) for folder in folders], as_flat(KwsSettings())))
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

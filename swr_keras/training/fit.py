@@ -52,11 +52,11 @@ class Fit:
 
     def resolved(self, base: keras.Model, task: Task, usual_epochs: int = _USUAL_EPOCHS) -> "Fit":
         """Returns it with the numbers that depend on the base and the data filled in."""
-        rate = 1e-2 if base.count_params() <= _SMALL_PARAMETERS else 1e-3
+        rate = self.learning_rate
         return dataclasses.replace(
             self,
             epochs=self._epochs(task, usual_epochs),
-            learning_rate=rate if self.learning_rate is None else self.learning_rate,
+            learning_rate=usual_learning_rate(base) if rate is None else rate,
         )
 
     def plan(self, task: Task, usual_epochs: int = _USUAL_EPOCHS) -> tuple[int, int]:
@@ -110,6 +110,11 @@ class Fit:
             callbacks=callbacks,
             verbose=verbose,
         )
+
+
+def usual_learning_rate(base: keras.Model) -> float:
+    """Returns Adam's first rate that suits models adapted from a base, by its size."""
+    return 1e-2 if base.count_params() <= _SMALL_PARAMETERS else 1e-3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,45 +3,80 @@ import subprocess
 import sys
 
 import pytest
-from swr_keras.recipes.run_folder import RunFolder
+
+from swr_keras.jobs.folder import RunFolder
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.result import Result
 
 SETTINGS = {"seed": 0, "target_cost": (0.1, 0.3), "base": None}
 
 
-def test_a_new_folder_is_made_with_its_settings(tmp_path):
-    folder = RunFolder(tmp_path / "a" / "run", SETTINGS)
+class Stub(Job):
+    """A job of which only the title and some settings are known."""
+
+    def __init__(self, title="english: SWR at c = 0.1", seed=0, **more):
+        object.__setattr__(self, "__dict__", {"task": "english", "data": "", "seed": seed})
+        self.__dict__.update(named=title, more=more)
+
+    @property
+    def title(self):
+        return self.named
+
+    def settings(self):
+        return self.more
+
+    def run(self, place):
+        return Result(kind="base", title=self.title, task=self.task)
+
+
+def test_a_new_folder_keeps_what_jobs_were_and_found(tmp_path):
+    folder, job = RunFolder(tmp_path / "a" / "run"), Stub()
     assert not folder.resumed
-    with folder.locked():
-        folder.state("english: SWR at c = 0.1").write_bytes(b"state")
-    again = RunFolder(tmp_path / "a" / "run", SETTINGS)
+    with folder.locked(SETTINGS):
+        assert folder.result(job) is None
+        folder.begin(job)
+        folder.finish(job, job.run(None))
+    again = RunFolder(tmp_path / "a" / "run")
     assert again.resumed
-    with again.locked():
-        assert again.state("english: SWR at c = 0.1").read_bytes() == b"state"
+    again.check([job, Stub("another job")])
+    assert again.result(job) == job.run(None)
 
 
-def test_other_settings_are_refused_with_the_difference(tmp_path):
-    with RunFolder(tmp_path / "run", SETTINGS).locked():
-        pass
+def test_a_job_that_was_done_otherwise_is_refused_with_the_difference(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked(SETTINGS):
+        folder.begin(Stub(fit={"epochs": 2, "batch_size": 64}))
     with pytest.raises(ValueError) as caught:
-        RunFolder(tmp_path / "run", {**SETTINGS, "seed": 1})
+        folder.check([Stub(seed=1, fit={"epochs": 3, "batch_size": 64})])
+    assert "SWR at c = 0.1:\n" in str(caught.value)
     assert "seed: 0 there, 1 now" in str(caught.value)
-    assert "target_cost" not in str(caught.value)
+    assert "fit.epochs: 2 there, 3 now" in str(caught.value)
+    assert "batch_size" not in str(caught.value)
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked(SETTINGS):
+        folder.begin(Stub())
+    (folder.state(Stub()) / "result.json").write_text("{")
+    with pytest.raises(ValueError, match="result.json' is damaged.*Remove the folder"):
+        folder.result(Stub())
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "precious").touch()
     with pytest.raises(ValueError, match="holds files of no run"):
-        RunFolder(tmp_path, SETTINGS)
+        RunFolder(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
-        RunFolder(tmp_path / "precious", SETTINGS)
+        RunFolder(tmp_path / "precious")
     assert [entry.name for entry in tmp_path.iterdir()] == ["precious"]
 
 
 def test_only_one_process_writes_a_folder(tmp_path):
     hold = (
         "import pathlib, sys\n"
-        "from swr_keras.recipes.run_folder import RunFolder\n"
-        f"with RunFolder(pathlib.Path(sys.argv[1]), {SETTINGS!r}).locked():\n"
+        "from swr_keras.jobs.folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).locked({}):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -54,19 +89,20 @@ def test_only_one_process_writes_a_folder(tmp_path):
         assert other.stdout.readline() == "held\n"
         with (
             pytest.raises(ValueError, match="Another run is writing"),
-            RunFolder(tmp_path / "run", SETTINGS).locked(),
+            RunFolder(tmp_path / "run").locked(SETTINGS),
         ):
             pass
         other.kill()
-    with RunFolder(tmp_path / "run", SETTINGS).locked():
+    with RunFolder(tmp_path / "run").locked(SETTINGS):
         pass
 
 
 @pytest.mark.parametrize("names", [("c++", "c-"), ("en-US", "en US"), ("की", "का"), ("A", "a")])
-def test_each_stage_has_a_state_of_its_own(names, tmp_path):
-    folder = RunFolder(tmp_path, SETTINGS)
-    first, second = (folder.state(f"{name}: super-net") for name in names)
+def test_each_job_has_a_folder_of_its_own(names, tmp_path):
+    folder = RunFolder(tmp_path)
+    first, second = (folder.state(Stub(f"{name}: policy search")) for name in names)
     assert first != second
+    assert len(folder.state(Stub("x" * 300)).name) < 100
 
 
 def test_half_written_files_of_a_killed_run_are_removed_and_no_others(tmp_path):
@@ -78,18 +114,19 @@ def test_half_written_files_of_a_killed_run_are_removed_and_no_others(tmp_path):
         "    os._exit(9)\n"
     )
     run = tmp_path / "run"
-    (run / "state").mkdir(parents=True)
-    for path in (run / "settings.json", run / "state" / "base.h5"):
+    with RunFolder(run).locked(SETTINGS):
+        pass
+    for path in (run / "settings.json", run / "jobs" / "base.safetensors"):
         subprocess.run([sys.executable, "-c", script, path], check=False)
-    users = run / "state" / ".2024.notes"
+    users = run / "jobs" / ".2024.notes"
     users.touch()
     assert len(list(run.rglob(".*"))) == 3
-    with RunFolder(run, SETTINGS).locked():
+    with RunFolder(run).locked(SETTINGS):
         assert list(run.rglob(".*")) == [users]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError), RunFolder(tmp_path / "run", SETTINGS).locked():
+    with pytest.raises(PermissionError), RunFolder(tmp_path / "run").locked(SETTINGS):
         pass

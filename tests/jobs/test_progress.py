@@ -1,10 +1,10 @@
-from swr_keras.recipes.progress import Progress
+from swr_keras.jobs.progress import Progress
 
 
 def test_banners_count_stages_and_estimate_the_time_left(capsys, monkeypatch):
     clock = iter([0.0, 60.0, 60.0, 90.0])
-    monkeypatch.setattr("swr_keras.recipes.progress.time.monotonic", lambda: next(clock))
-    progress = Progress({"base": 200, "task": 100})
+    monkeypatch.setattr("swr_keras.jobs.progress.time.monotonic", lambda: next(clock))
+    progress = Progress({"base": 200, "task": 100}, print)
     with progress.stage("base"):
         pass
     with progress.stage("task"):
@@ -17,8 +17,8 @@ def test_banners_count_stages_and_estimate_the_time_left(capsys, monkeypatch):
 
 def test_what_an_earlier_run_did_counts_for_nothing(capsys, monkeypatch):
     clock = iter([0.0, 10.0, 10.0, 20.0])
-    monkeypatch.setattr("swr_keras.recipes.progress.time.monotonic", lambda: next(clock))
-    progress = Progress({"base": 200, "task": 100})
+    monkeypatch.setattr("swr_keras.jobs.progress.time.monotonic", lambda: next(clock))
+    progress = Progress({"base": 200, "task": 100}, print)
     with progress.stage("base", share_done=0.75):
         pass
     with progress.stage("task", share_done=0.5):

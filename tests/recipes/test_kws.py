@@ -11,15 +11,16 @@ from absl import flags
 
 import swr_keras as swr
 from swr_keras.export import LiteModel
+from swr_keras.jobs.run import Run
 from swr_keras.recipes import kws
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import parse
 
 RATE_HZ = 16000
 
 
 def settings(*arguments):
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["kws", *arguments])
-    return kws.settings_from_flags()
+    return parse(KwsSettings, ["kws", *arguments]).resolved()
 
 
 @pytest.fixture
@@ -28,9 +29,7 @@ def corpus(tmp_path, write_corpus):
 
 
 def call_main(*arguments):
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["kws", *arguments])
-    return kws.main(["kws"])
+    return kws.main(["kws", *arguments])
 
 
 def damage(corpus, kind):
@@ -112,13 +111,16 @@ def test_a_folder_with_files_is_never_overwritten(corpus, tmp_path, capsys):
         ("--cost_weight=0", "positive factor"),
         ("--bn_mode=all", "one of"),
         ("--features=chroma", "one of"),
-        ("--base=a.keras --pretrained=speech_embedding", "either --base or --pretrained"),
-        ("--base_epochs=0", "not a positive integer"),
+        ("--base=a.keras --pretrained=speech_embedding", "either `base` or `pretrained`"),
+        ("--base_epochs=0", "at least 1"),
+        ("--clip_seconds=nan", "must be finite"),
+        ("--random_policies=some", "some"),
+        ("stray", "Unknown arguments"),
         ("--tua=1", "Unknown command line flag 'tua'"),
     ],
 )
 def test_impossible_flags_are_refused(argument, message):
-    with pytest.raises(flags.Error, match=message):
+    with pytest.raises((flags.Error, ValueError), match=message):
         settings("--data_dir=x", *argument.split(" "))
 
 
@@ -129,29 +131,15 @@ def test_flagfile_gives_the_same_settings(tmp_path):
     assert found == settings(
         "--data_dir=a,b", "--target_cost=0.1,0.3", "--test_snr_db=0,10", "--seed=3"
     )
-    assert found.target_cost == (0.1, 0.3)
-    assert found.test_snr_db == (0.0, 10.0)
+    assert found.transfer.target_cost == (0.1, 0.3)
+    assert found.noise.test_snr_db == (0.0, 10.0)
 
 
 def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
-    assert settings().test_snr_db == (0.0, 10.0)
-    assert settings().train_snr_db == (0.0, 20.0)
-    assert settings("--test_snr_db=5,5").test_snr_db == (5.0, 5.0)
-    assert settings("--data_dir=a").test_snr_db is None
-
-
-def test_a_published_base_learns_slowly():
-    assert settings("--data_dir=a", "--pretrained=speech_embedding").learning_rate == 1e-3
-    assert settings("--data_dir=a").learning_rate == 1e-2
-    chosen = settings("--pretrained=speech_embedding", "--learning_rate=0.1")
-    assert chosen.learning_rate == 0.1
-
-
-def test_few_clips_are_trained_on_more_often():
-    found = settings("--data_dir=a")
-    assert found.epochs("task_epochs", steps_per_epoch=100) == 12
-    assert found.epochs("task_epochs", steps_per_epoch=3) == 67
-    assert settings("--task_epochs=2").epochs("task_epochs", steps_per_epoch=3) == 2
+    assert settings().noise.test_snr_db == (0.0, 10.0)
+    assert settings().noise.train_snr_db == (0.0, 20.0)
+    assert settings("--test_snr_db=5,5").noise.test_snr_db == (5.0, 5.0)
+    assert settings("--data_dir=a").noise.test_snr_db is None
 
 
 def command(folders, output):
@@ -186,72 +174,83 @@ def finished(tmp_path_factory, folders):
 @pytest.mark.slow
 def test_command_from_recordings_to_verified_files(finished):
     output, printed = finished
-    assert "[1/7] base (0:00 min elapsed" in printed
+    assert "[1/9] base (0:00 min elapsed" in printed
     assert "min left)" in printed
     assert json.loads((output / "base.json").read_text())["labels"] == [
         *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
     ]
     base = keras.saving.load_model(output / "base.keras")
-    for task, labels in (
-        ("english", ["_silence_", "_unknown_", "no", "yes"]),
-        ("mandarin", ["_silence_", "bu", "shi"]),
+    run = Run.load(output)
+    assert run.settings["target_cost"] == [0.2]
+    assert run.settings["learning_rate"] == 0.01
+    assert run.base.name == base.name
+    report = (output / "report.html").read_text()
+    assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
+    for facts, labels in zip(
+        run.tasks,
+        (("_silence_", "_unknown_", "no", "yes"), ("_silence_", "bu", "shi")),
+        strict=True,
     ):
-        metrics = json.loads((output / task / "metrics.json").read_text())
-        assert metrics["labels"] == labels
-        assert [row["method"] for row in metrics["results"]] == ["base", "SWR", "SWR int8"]
-        assert metrics["settings"]["target_cost"] == [0.2]
-        own = [f"{task}: {stage}" for stage in ("super-net", "policy search", "SWR at c = 0.2")]
-        assert list(metrics["seconds"]) == list(metrics["histories"]) == ["base", *own]
-        assert metrics["results"][1]["achieved_cost"] <= 0.2
-        assert sum(map(sum, metrics["confusions"][0]["counts"])) == metrics["clips"]["testing"]
-        assert task in printed
+        task = facts.name
+        assert facts.labels == labels
+        tried, trained, int8 = run.of_task(task)
+        assert [each.name for each in (tried, trained, int8)] == ["base", "SWR", "SWR int8"]
+        assert trained.achieved_cost <= 0.2
+        assert sum(map(sum, int8.confusion)) == facts.examples["testing"]
+        assert f"{task}: accuracy on" in printed
+        assert task in report
         folder = output / task / "c0.2"
         policy = swr.Policy.from_json((folder / "policy.json").read_text())
-        assert policy.achieved_cost == metrics["results"][1]["achieved_cost"]
+        assert policy.achieved_cost == trained.achieved_cost
         merged = keras.saving.load_model(folder / "model.keras")
-        again = swr.TaskModel.from_pack(base, swr.TaskPack.load(folder / "task.swr.h5")).merge()
+        again = swr.TaskPack.load(next(folder.glob("task.swr.*"))).on(base)
         x = np.random.default_rng(0).normal(-5.0, 3.0, (4, 101, 40, 1)).astype("float32")
-        np.testing.assert_array_equal(again(x), merged(x))
-        int8 = LiteModel(folder / f"{task}_c0_2_int8.tflite", engine="tflm")
-        assert int8.predict(x).shape == (4, len(labels))
+        np.testing.assert_array_equal(swr.merge(again)(x), merged(x))
+        model = LiteModel(folder / f"{task}_c0_2_int8.tflite", engine="tflm")
+        assert model.predict(x).shape == (4, len(labels))
         manifest = json.loads((folder / f"{task}_c0_2_int8.json").read_text())
-        assert manifest["labels"] == labels
-        assert len(manifest["calibration"]) == min(20, metrics["clips"]["training"])
-        assert manifest["accuracy"]["int8"] == metrics["results"][2]["testing_accuracy"]
-        report = (output / "report.html").read_text()
-        assert task in report
-        assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
+        assert manifest["labels"] == list(labels)
+        assert len(manifest["calibration"]) == min(20, facts.examples["training"])
+        assert manifest["accuracy"]["int8"] == int8.testing_accuracy
     assert not [path for path in output.rglob(".*")]
+    assert not [path for path in output.rglob("states") if any(path.iterdir())]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["english-super-net", "mandarin-SWR-at-c-0.2"])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(stage, finished, folders, tmp_path):
+@pytest.mark.parametrize(
+    "state", ["english-policy-search-*/states/super-net.*", "mandarin-SWR-*/states/training.*"]
+)
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(state, finished, folders, tmp_path):
     output = tmp_path / "run"
     with subprocess.Popen(command(folders, output), stdout=subprocess.DEVNULL) as running:
-        while not list((output / "state").glob(f"{stage}-*.h5")):
+        while not list((output / "jobs").glob(state)):
             assert running.poll() is None
             time.sleep(0.02)
         running.kill()
     done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Going on with the run" in done.stdout
-    assert "base, 100% done before" in done.stdout
+    assert "of 9 jobs were done before" in done.stdout
+    assert "% done before" in done.stdout
     for task in ("english", "mandarin"):
-        for name in ("task.swr.h5", f"{task}_c0_2_int8.tflite", "policy.json"):
-            path = f"{task}/c0.2/{name}"
+        paths = [f"{task}/c0.2/{task}_c0_2_int8.tflite", f"{task}/c0.2/policy.json"]
+        pack = next((output / task / "c0.2").glob("task.swr.*"))
+        for path in (*paths, pack.relative_to(output)):
             assert (output / path).read_bytes() == (finished[0] / path).read_bytes(), path
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_left_alone_by_other_settings(finished, folders):
+def test_a_finished_run_is_left_alone_by_other_settings_and_does_no_job_twice(finished, folders):
     before = {path: path.read_bytes() for path in finished[0].rglob("*") if path.is_file()}
-    done = subprocess.run(
-        [*command(folders, finished[0]), "--seed=5"], capture_output=True, text=True, check=False
-    )
+    again = command(folders, finished[0])
+    done = subprocess.run([*again, "--seed=5"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "seed: 0 there, 5 now" in done.stderr
     assert {path: path.read_bytes() for path in before} == before
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "9 of 9 jobs were done before" in done.stdout
+    assert "Epoch" not in done.stdout
 
 
 def test_help_reads_well():
@@ -263,4 +262,3 @@ def test_help_reads_well():
     )
     assert "from folders of recordings to verified int8 models" in done.stdout
     assert "--target_cost" in done.stdout
-    assert "swr_keras.audio" not in done.stdout

@@ -1,0 +1,98 @@
+import re
+
+import keras
+import pytest
+
+from swr_keras.audio.keyword_task import combine
+from swr_keras.jobs.int8 import c_name
+from swr_keras.recipes import kws
+from swr_keras.recipes.kws_corpora import load_tasks
+from swr_keras.recipes.kws_jobs import plan
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import parse
+
+NAMES = ("english", "en-US", "en US", "की", "का", "2nd", "task_1")
+
+
+def test_int8_models_of_a_run_have_c_names_of_their_own():
+    names = [c_name(task, cost) for task in NAMES for cost in (0.1, 0.01, 1e-5, 1)]
+    assert names[0] == "english_c0_1_int8"
+    assert all(name.isascii() and name.isidentifier() for name in names)
+    assert len(set(names)) == len(names)
+
+
+def planned(folder, *arguments):
+    settings = parse(KwsSettings, ["kws", f"--data_dir={folder}", *arguments])
+    tasks = load_tasks(settings.corpora, settings.hearing, settings.seed)
+    return plan(settings, tasks, combine(tasks, settings.hearing))
+
+
+@pytest.fixture
+def corpus(tmp_path, write_corpus):
+    return write_corpus(tmp_path / "english", ["yes", "no"])
+
+
+def test_each_job_stands_behind_those_that_it_needs(corpus):
+    jobs = planned(corpus, "--target_cost=0.1,0.3", "--random_policies=2", "--last_layers_first")
+    titles = [job.title for job in jobs]
+    assert len(set(titles)) == len(titles) == 15
+    for number, job in enumerate(jobs):
+        assert all(need in jobs[:number] for need in job.needs)
+    waiting = {job.title for job in jobs if any("search" in need.title for need in job.needs)}
+    assert waiting == {"english: SWR at c = 0.1", "english: SWR at c = 0.3"}
+
+
+def test_a_job_is_the_same_whatever_else_a_run_does(corpus):
+    few = {job.title: job.digest() for job in planned(corpus)}
+    many = {job.title: job.digest() for job in planned(corpus, "--target_cost=0.3,0.1")}
+    assert few.items() < many.items()
+
+
+@pytest.mark.parametrize(
+    ("flag", "changed"),
+    [
+        ("--seed=1", {"base", "search", "classifier", "SWR", "int8"}),
+        ("--base_epochs=3", {"base", "search", "classifier", "SWR", "int8"}),
+        ("--search_steps=30", {"search", "SWR", "int8"}),
+        ("--task_epochs=3", {"classifier", "SWR", "int8"}),
+        ("--classifier_learning_rate=0.1", {"classifier"}),
+        ("--reading=threshold", {"SWR", "int8"}),
+        ("--calibration_clips=30", {"int8"}),
+        ("--output_dir=elsewhere", set()),
+    ],
+)
+def test_a_setting_changes_the_jobs_that_depend_on_it(flag, changed, corpus):
+    names = {
+        "base": "base",
+        "english: policy search": "search",
+        "english: classifier-only": "classifier",
+        "english: SWR at c = 0.1": "SWR",
+        "english: SWR at c = 0.1, int8": "int8",
+    }
+    before, after = planned(corpus), planned(corpus, flag)
+    pairs = zip(before, after, strict=True)
+    differing = {names.get(a.title) for a, b in pairs if a.digest() != b.digest()} - {None}
+    assert differing == changed
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "message"),
+    [
+        ((101,), None, r"takes inputs of shape \(101,\)"),
+        ((99, 40, 1), None, "takes inputs of shape"),
+        ((101, 40, 1), '{"labels": ["a", "b"]}', "names of its 3 outputs"),
+        ((101, 40, 1), "{}", "names of its 3 outputs"),
+        ((101, 40, 1), "labels", "names of its 3 outputs"),
+    ],
+)
+def test_a_base_that_does_not_fit_is_refused(shape, labels, message, tmp_path, corpus, capsys):
+    keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(3)]).save(
+        tmp_path / "base.keras"
+    )
+    if labels:
+        (tmp_path / "base.json").write_text(labels)
+    output = tmp_path / "run"
+    arguments = [f"--data_dir={corpus}", f"--base={tmp_path}/base.keras", f"--output_dir={output}"]
+    assert kws.main(["kws", *arguments]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not output.exists()
