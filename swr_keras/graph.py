@@ -1,6 +1,10 @@
 """Keras models as graphs of layers: walked, copied and traced."""
 
 import dataclasses
+import inspect
+import tempfile
+import types
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -85,15 +89,27 @@ def _rebuild(model, copied):
 
 def copy_layer(layer: keras.Layer) -> keras.Layer:
     """Makes a new, unbuilt layer of the same configuration."""
-    config = layer.get_config()
+    config = config_of(layer)
     if isinstance(layer, keras.layers.Lambda):
-        # `Lambda.from_config` refuses Python functions; the functions themselves are at hand here.
-        config |= {"function": layer.function, "mask": layer.mask, "arguments": layer.arguments}
         if isinstance(config.get("output_shape"), dict):
             # A function, which is not at hand; Keras infers the shape from the one of the layer.
             del config["output_shape"]
-        return keras.layers.Lambda(**config)
+        # `Lambda.from_config` refuses Python functions.
+        return keras.layers.Lambda(**config | {"arguments": layer.arguments})
     return layer.from_config(config)
+
+
+def config_of(layer: keras.Layer) -> dict[str, Any]:
+    """Returns the configuration of a layer with its own functions in it, not their descriptions.
+
+    Functions that aren't registered can be described, but not found again by the description.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
+        config = layer.get_config()
+    own = {name: getattr(layer, name, None) for name in config}
+    functions = {n: value for n, value in own.items() if isinstance(value, types.FunctionType)}
+    return {**config, **functions}
 
 
 def _copy_operation(operation):
@@ -104,7 +120,13 @@ def _copy_operation(operation):
 
 
 def copy_weights(source: keras.Layer, target: keras.Layer) -> None:
-    """Gives a built layer the weights of a layer of its kind, and what follows from them."""
+    """Gives a built layer the weights of a layer of its kind, and what else it has learned."""
+    if hasattr(target, "load_assets"):
+        # A vocabulary, whose table is no weight.
+        with tempfile.TemporaryDirectory() as folder:
+            source.save_assets(folder)
+            target.load_assets(folder)
+        return
     target.set_weights(source.get_weights())
     if isinstance(target, keras.layers.Wrapper):
         copy_weights(source.layer, target.layer)
@@ -187,7 +209,7 @@ def _trace(model, inputs, prefix, training):
 
     def record(operation, *args, **kwargs):
         path, output = f"{prefix}{operation.name}", operation(*args, **kwargs)
-        asked = training or bool(kwargs.get("training"))
+        asked = training or (bool(kwargs.get("training")) and not trains_by_default(operation))
         if is_graph(operation):
             given = symbolic(args)
             own = tree.pack_sequence_as(operation.input, [inputs_like(each) for each in given])
@@ -208,6 +230,12 @@ def _trace(model, inputs, prefix, training):
             model, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
         ).output
     return Graph(inputs, calls, outputs)
+
+
+def trains_by_default(operation: Any) -> bool:
+    """Whether a layer is in training mode unless told otherwise, as Keras' random ones are."""
+    parameter = inspect.signature(operation.call).parameters.get("training")
+    return parameter is not None and parameter.default is True
 
 
 def _hand_on(tensors):

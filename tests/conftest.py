@@ -67,4 +67,4 @@ def toy_int8(toy_model, toy_examples):
     """The same network as int8."""
     from swr_keras.export import convert_int8
 
-    return convert_int8(toy_model, toy_examples)
+    return convert_int8(toy_model, toy_examples).data

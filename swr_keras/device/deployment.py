@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from swr_keras.device.c_array import c_array
+from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.manifest import manifest
 from swr_keras.files import write_atomically
 
 
 def write_deployment(
     folder: str | os.PathLike,
-    data: bytes,
+    model: Any,
     *,
     name: str,
     labels: Sequence[str],
@@ -28,7 +29,7 @@ def write_deployment(
 
     Args:
         folder: An existing folder.
-        data: Contents of the `.tflite` file.
+        model: What `convert_int8` returned, or a model as for `LiteModel`.
         name: Stem of the files and of the C symbols, a C identifier.
         labels, front_end, calibration_names, accuracy: As for `manifest`.
 
@@ -39,9 +40,10 @@ def write_deployment(
         ExportError, ValueError: See `manifest` and `c_array`.
     """
     folder = pathlib.Path(folder)
+    data = read_model(model).data
     header, source = c_array(data, name)
     description = manifest(
-        data,
+        model,
         labels=labels,
         front_end=front_end,
         calibration_names=calibration_names,

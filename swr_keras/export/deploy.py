@@ -24,7 +24,9 @@ def deploy_graph(model: keras.Model) -> keras.Model:
       without transposes and tensors of more than four axes;
     - the scale that its sub-bands share is in the convolution before it;
     - other batch norm over the channels of a 3-D or 4-D tensor is a 1x1 depthwise convolution;
-    - dropout and noise are gone, nested models are flattened, mixed precision is float32.
+    - up-sampling is a resizing;
+    - dropout, noise and random augmentation are gone, nested models are flattened, mixed precision
+      is float32.
 
     Args:
         model: A Functional or built Sequential model, possibly nested, of any number of inputs
@@ -53,11 +55,23 @@ def deploy_graph(model: keras.Model) -> keras.Model:
 
 def _at_inference(operation, args, kwargs, name):
     rank = len(args[0].shape) if args and isinstance(args[0], keras.KerasTensor) else 0
+    if isinstance(operation, keras.layers.UpSampling2D):
+        return _up_sampled(operation, args[0])
     if folding.is_sub_spectral_norm(operation):
         return folding.sub_spectral_norm_as_convolution(operation, args[0], name=name)
     if rank in (3, 4) and folding.is_batch_norm(operation, rank):
         return folding.batch_norm_as_convolution(operation, args[0], name=name)
     return operation(*args, **kwargs)
+
+
+def _up_sampled(layer, inputs):
+    """Repeats rows and columns by a resizing, which devices have, where Keras tiles."""
+    first = layer.data_format == "channels_first"
+    height, width = inputs.shape[2:] if first else inputs.shape[1:3]
+    size = (height * layer.size[0], width * layer.size[1])
+    return keras.ops.image.resize(
+        inputs, size, interpolation=layer.interpolation, data_format=layer.data_format
+    )
 
 
 def _fold_batch_norms(graph):

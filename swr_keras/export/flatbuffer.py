@@ -2,9 +2,14 @@
 
 import dataclasses
 import math
+import os
+import pathlib
+from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+
+from swr_keras.export.errors import ExportError
+from swr_keras.export.probe import check_foreign
 
 _OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
@@ -14,10 +19,6 @@ _TYPE_NAMES = {
 }
 _WIDEST_BYTES = 8
 _BOOKKEEPING_BYTES = 65536
-
-
-class ExportError(ValueError):
-    """A model that can't run, or can't be shown to run rightly, on a microcontroller."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +53,13 @@ class FlatBuffer:
     """Contents of a `.tflite` file.
 
     Attributes:
+        data: The bytes themselves.
         inputs, outputs: Those of the main graph.
         tensors, operators: Those of all graphs, operators in order of execution.
         arena_limit_bytes: Memory that is surely enough for TFLite Micro.
     """
 
+    data: bytes = dataclasses.field(repr=False)
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     tensors: tuple[Tensor, ...]
@@ -68,38 +71,52 @@ class FlatBuffer:
         return activations + _BOOKKEEPING_BYTES * (1 + len(self.tensors))
 
 
-def read_flatbuffer(data: bytes) -> FlatBuffer:
-    """Reads the operators, in order of execution, and tensors of a model.
+def read_model(model: Any) -> FlatBuffer:
+    """Returns what a `.tflite` model contains, parsed once.
 
     Args:
-        data: Contents of a `.tflite` file.
+        model: What `convert_int8` returned, its `contents`, or the contents or path of a file,
+            which is first run in a process of its own, see `check_foreign`.
 
     Raises:
-        ExportError: If `data` isn't a complete, valid `.tflite` file.
+        ExportError: If it isn't a complete, valid `.tflite` file, or breaks what runs it.
+        FileNotFoundError: If there is no such file.
     """
+    model = getattr(model, "contents", model)
+    if isinstance(model, FlatBuffer):
+        return model
+    if isinstance(model, str | os.PathLike):
+        model = pathlib.Path(model).read_bytes()
+    check_foreign(bytes(model))
+    return parse(bytes(model))
+
+
+def parse(data: bytes) -> FlatBuffer:
+    """Reads the operators, in order of execution, and tensors of a model that was made here."""
     try:
-        Interpreter(model_content=bytes(data))
-    except ValueError as error:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        graphs = [_read_graph(model, graph, data) for graph in _listed(model.subgraphs)]
+        main = graphs[0]
+    except (AttributeError, IndexError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ExportError(
-            f"Expected the contents of a .tflite file. Received: {len(data)} bytes that LiteRT "
-            f"refuses ({error}). The file may be cut short; export it again."
+            f"Expected the contents of a .tflite file. Received: {len(data)} bytes whose tables "
+            f"don't fit together ({type(error).__name__}: {error}). Export the model again."
         ) from error
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-    graphs = [_read_graph(model, graph) for graph in _listed(model.subgraphs)]
     return dataclasses.replace(
-        graphs[0],
+        main,
         tensors=tuple(tensor for graph in graphs for tensor in graph.tensors),
         operators=tuple(operator for graph in graphs for operator in graph.operators),
     )
 
 
-def _read_graph(model, graph):
-    tensors = [_read_tensor(tensor) for tensor in _listed(graph.tensors)]
+def _read_graph(model, graph, data):
+    tensors = [_read_tensor(i, tensor) for i, tensor in enumerate(_listed(graph.tensors))]
 
     def select(indices):
         return tuple(tensors[i] for i in _listed(indices) if i >= 0)
 
     return FlatBuffer(
+        data=data,
         inputs=select(graph.inputs),
         outputs=select(graph.outputs),
         tensors=tuple(tensors),
@@ -110,10 +127,10 @@ def _read_graph(model, graph):
     )
 
 
-def _read_tensor(tensor):
+def _read_tensor(index, tensor):
     scales = _listed(tensor.quantization.scale) if tensor.quantization else []
     return Tensor(
-        name=tensor.name.decode(),
+        name=(tensor.name or b"").decode() or f"tensor {index}",
         dtype=_TYPE_NAMES[tensor.type],
         shape=tuple(int(size) for size in _listed(tensor.shape)),
         is_dynamic=-1 in _listed(tensor.shapeSignature),

@@ -1,7 +1,8 @@
 """Conversion of a trained Keras model to int8 for TFLite Micro."""
 
-import logging
+import re
 import tempfile
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,23 +10,38 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from swr_keras.export.calibration import extremeness
+from swr_keras.export.calibration import (
+    Calibration,
+    agreement,
+    extremeness,
+    nearest,
+    representatives,
+    snr_db,
+)
 from swr_keras.export.deploy import deploy_graph
-from swr_keras.export.flatbuffer import ExportError
+from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer import FlatBuffer, parse
 from swr_keras.export.folding import avoid_rounding_ties
+from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
+from swr_keras.export.micro import MISSING
 from swr_keras.export.trace import check_exportable
 from swr_keras.export.verify import verify_int8
 from swr_keras.graph import copy_model
 
-_KEPT_SHARES = (0.9, 0.5)
+_KEPT_SHARES = (1.0, 0.9, 0.5)
 _MAX_COMPARED = 64
 _MAX_VERIFIED = 32
+_CURES = {
+    "ELU": "LeakyReLU",
+    "GroupNormalization": "BatchNormalization",
+    "LayerNormalization": "BatchNormalization",
+    "RepeatVector": "a Concatenate of the vector with itself",
+    "UnitNormalization": "BatchNormalization",
+}
 
-_logger = logging.getLogger(__name__)
 
-
-def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) -> bytes:
+def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) -> Int8Model:
     """Converts a trained model to a `.tflite` file for TFLite Micro and verifies it there.
 
     Weights are int8 with one scale per output channel, activations, input and output int8 with
@@ -37,12 +53,13 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
             fixed sizes except the batch. It isn't changed.
         calibration: Features of a fixed list of *training* examples, `(n, *input_shape)` or an
             iterable of single examples; some hundred that cover all classes are enough. They set
-            the range of each activation, without the tenth or the half of them that drive
-            activations farthest, whichever gives outputs nearer to the float model's. Up to 32
-            also serve the verification.
+            the range of each activation: all of them, or without the tenth or the half that drive
+            activations farthest, whichever gives outputs nearer to the float model's, see
+            `calibration.nearest`. Up to 32 also serve the verification.
 
     Returns:
-        Contents of the `.tflite` file, which passed `verify_int8`.
+        The model, which passed `verify_int8`. Where TFLite Micro's kernels aren't installed, its
+        `verification` says that they were not run, and so does a warning.
 
     Raises:
         ValueError: If `model` isn't such a model, or if `calibration` is empty, of another shape,
@@ -50,8 +67,7 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
         ExportError: If weights aren't finite, or the converted model fails the verification.
 
     Example:
-        >>> data = convert_int8(task.merge(), train_features[:256])
-        >>> pathlib.Path("task.tflite").write_bytes(data)
+        >>> convert_int8(task.merge(), train_features[:256]).save("task.tflite")
     """
     check_exportable(model)
     model = copy_model(model)
@@ -59,59 +75,71 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
     deployed = deploy_graph(model)
     _check_model(deployed)
     examples = _check_calibration(calibration, deployed.input_shape[1:])
-    data = _convert_nearest(deployed, examples)
-    result = verify_int8(data, _some(examples, _MAX_VERIFIED))
-    _logger.info(
-        "%s: %d bytes, %d operators; %.2f %% of output values on TFLite Micro are 1 LSB off the "
-        "reference",
-        model.name,
-        len(data),
-        len(result.operators),
-        100 * result.differing,
-    )
-    return data
+    try:
+        contents, calibrated = _convert_nearest(deployed, examples)
+        result = verify_int8(contents, _some(examples, _MAX_VERIFIED))
+    except ExportError as error:
+        raise _naming_the_layer(error, deployed) from error
+    if not result.on_micro:
+        warnings.warn(f"The model was not run as a device runs it. {MISSING}", stacklevel=2)
+    return Int8Model(contents, result, calibrated)
 
 
-def _convert_nearest(model, examples):
+def _convert_nearest(model: keras.Model, examples: np.ndarray) -> tuple[FlatBuffer, Calibration]:
     """Converts with each share of the examples; returns what comes nearest to the float model."""
     scores = extremeness(model, examples)
-    compared = _some(examples, _MAX_COMPARED)
-    expected = model.predict(compared, batch_size=1, verbose=0)
-    candidates = [
-        _convert(model, examples[scores <= limit])
-        for limit in np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
-    ]
-
-    def error(data):
-        squares = np.square(LiteModel(data).predict(compared) - expected)
-        # The median over examples, since the odd ones are clipped on purpose.
-        return np.median(squares.reshape(len(squares), -1).mean(axis=1))
-
-    return min(candidates, key=error)
-
-
-def _some(examples, most):
-    return examples[:: -(-len(examples) // most)]
+    outputs = model.predict(examples, batch_size=1, verbose=0)
+    rows = representatives(outputs, _MAX_COMPARED)
+    compared, expected = examples[rows], outputs[rows]
+    limits = np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
+    kept = [scores <= limit for limit in limits]
+    candidates = [parse(data) for data in _convert(model, [examples[rows] for rows in kept])]
+    found = [LiteModel(each).predict(compared) for each in candidates]
+    best = nearest(found, expected)
+    return candidates[best], Calibration(
+        examples=len(examples),
+        kept=int(kept[best].sum()),
+        agreement=agreement(found[best], expected),
+        snr_db=snr_db(found[best], expected),
+    )
 
 
-def _convert(model, examples):
+def _convert(model, sets):
+    """Converts a model once for each set of calibration examples."""
     signature = tf.TensorSpec(model.input_shape, tf.float32, name="input")
     with tempfile.TemporaryDirectory() as directory:
         # By way of a directory, since `from_keras_model` prints to stdout.
         model.export(directory, input_signature=[signature], verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-        try:
-            return converter.convert()
-        except (RuntimeError, ValueError) as error:
-            raise ExportError(
-                f"The TFLite converter can't express model '{model.name}' in int8 built-in "
-                f"operators: {error}"
-            ) from error
+        return [_convert_saved(directory, examples, model.name) for examples in sets]
+
+
+def _convert_saved(directory, examples, name):
+    converter = tf.lite.TFLiteConverter.from_saved_model(directory)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([example[np.newaxis]] for example in examples)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    try:
+        return converter.convert()
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(
+            f"The TFLite converter can't express model '{name}' in int8 built-in operators: {error}"
+        ) from error
+
+
+def _naming_the_layer(error, model):
+    """Puts the layer before the message where that names a tensor, which is called by it."""
+    for layer in sorted(model.layers, key=lambda layer: -len(layer.name)):
+        if re.search(rf"/{re.escape(layer.name)}(_\d+)?/", str(error)):
+            kind = type(layer).__name__
+            cure = f" Instead of {kind}, use {_CURES[kind]}." if kind in _CURES else ""
+            return ExportError(f"Layer '{layer.name}', a {kind}, can't be exported: {error}{cure}")
+    return error
+
+
+def _some(examples, most):
+    return examples[:: -(-len(examples) // most)]
 
 
 def _check_model(model):
@@ -126,11 +154,11 @@ def _check_model(model):
             f"Expected a float32 input. Received: {model.inputs[0].dtype} in '{model.name}'."
         )
     for layer in model.layers:
-        if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+        if _has_loop(layer):
             raise ValueError(
                 "Recurrent layers can't be converted: the TFLite converter crashes on their "
-                f"loops. Received: layer '{layer.name}' in '{model.name}'. Use convolutions over "
-                "time instead."
+                f"loops. Received: layer '{layer.name}' in '{model.name}'. Build it with "
+                "`unroll=True`, or use convolutions over time."
             )
     for weight in model.weights:
         if not np.isfinite(weight).all():
@@ -138,6 +166,12 @@ def _check_model(model):
                 f"Weight '{weight.path}' of the deploy graph has NaN or infinite values, so the "
                 "training diverged. Train again with a lower learning rate."
             )
+
+
+def _has_loop(layer):
+    if isinstance(layer, keras.layers.Bidirectional):
+        return _has_loop(layer.forward_layer) or _has_loop(layer.backward_layer)
+    return isinstance(layer, keras.layers.RNN) and not layer.unroll
 
 
 def _check_calibration(calibration, shape):

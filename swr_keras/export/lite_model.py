@@ -1,15 +1,16 @@
 """An int8 `.tflite` model that is used like a Keras model."""
 
-import os
-import pathlib
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from tflite_micro import runtime
 
-from swr_keras.export.flatbuffer import ExportError, read_flatbuffer
+from swr_keras.export.arena import refusal
+from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer import read_model
+from swr_keras.export.micro import micro_runtime
 
 
 class LiteModel:
@@ -20,10 +21,12 @@ class LiteModel:
     of TFLite Micro, which agree with them within 1 LSB and refuse what a device refuses.
 
     Args:
-        data: Contents or path of a `.tflite` file with one int8 input and one int8 output.
-        engine: `"litert"` or `"tflm"`.
+        model: What `convert_int8` returned, or the contents or path of a `.tflite` file, with one
+            int8 input and one int8 output.
+        engine: `"litert"` or `"tflm"` (extra `micro`).
 
     Attributes:
+        kernels: `"reference"`, or `"optimised"` where LiteRT has no others of an operator.
         input_shape: Shape of the input, batch of 1 included.
         output_shape: Shape of the output, batch of 1 included.
         input_scale, input_zero_point: `real = scale * (int8 - zero_point)` of the input.
@@ -32,6 +35,7 @@ class LiteModel:
     Raises:
         ExportError: If the file is damaged, isn't int8 with one input and one output, has
             dynamic sizes or is refused by the engine.
+        ImportError: If the package of the engine isn't installed.
 
     Example:
         >>> model = LiteModel("task.tflite", engine="tflm")
@@ -40,18 +44,17 @@ class LiteModel:
 
     def __init__(
         self,
-        data: bytes | str | os.PathLike,
+        model: Any,
         *,
         engine: Literal["litert", "tflm"] = "litert",
     ):
         if engine not in _ENGINES:
             raise ValueError(f"`engine` must be 'litert' or 'tflm'. Received: engine={engine!r}.")
-        if not isinstance(data, bytes):
-            data = pathlib.Path(data).read_bytes()
-        contents = read_flatbuffer(data)
+        contents = read_model(model)
         _check_interface(contents)
         self.engine = engine
-        self._engine = _ENGINES[engine](data, contents)
+        self._engine = _ENGINES[engine](contents)
+        self.kernels = self._engine.kernels
         self.input_shape, self.input_scale, self.input_zero_point = self._engine.input
         self.output_shape, self.output_scale, self.output_zero_point = self._engine.output
 
@@ -95,22 +98,30 @@ class LiteModel:
         outputs = self.predict_int8(self.quantize(x)).astype("float32")
         return (outputs - self.output_zero_point) * np.float32(self.output_scale)
 
-    def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
+    def evaluate(
+        self, x: Any, y: Any = None, *, threshold: float | None = None
+    ) -> dict[str, float]:
         """Measures the accuracy on labelled examples.
 
         Args:
             x: Features `(n, *input_shape[1:])`, or, without `y`, a `tf.data.Dataset` or another
                 iterable of batches `(features, labels)`.
-            y: Class indices `(n,)` or `(n, 1)`.
+            y: Class indices `(n,)` or `(n, 1)`; of a model with one output, 0 or 1.
+            threshold: Of a model with one output: what an output must exceed to say 1. Default:
+                0.5 for a sigmoid, which ends at 0 and 1, else 0, for a logit.
 
         Returns:
-            `{"accuracy": share of examples whose largest output is the label's}`.
+            `accuracy`, the share of examples whose largest output is the label's. Of a model with
+            one output, the share on the right side of the threshold, and beside it `recall`, the
+            share of the ones that were found, and `precision`, the share of ones among those
+            found (each NaN where there is none): of rare ones, accuracy says little.
 
         Raises:
-            ValueError: If there is no example, or features and labels differ in number.
+            ValueError: If there is no example, features and labels differ in number, or the label
+                of a single output is neither 0 nor 1.
         """
         batches: Iterable = x if y is None else [(x, y)]
-        correct = total = 0
+        found, wanted = [], []
         for features, labels in batches:
             labels = np.asarray(labels)
             if labels.size != len(features):
@@ -118,11 +129,28 @@ class LiteModel:
                     "Expected one class index per example. Received: "
                     f"{len(features)} examples and labels of shape {labels.shape}."
                 )
-            correct += np.sum(self.predict(features).argmax(axis=-1) == labels.ravel())
-            total += labels.size
-        if not total:
+            found.append(self.predict(features).reshape(len(features), self._num_outputs))
+            wanted.append(labels.ravel())
+        if not sum(map(len, wanted)):
             raise ValueError("No examples to evaluate. Received: an empty data set.")
-        return {"accuracy": float(correct / total)}
+        outputs, truth = np.concatenate(found), np.concatenate(wanted)
+        if outputs.shape[1] > 1:
+            return {"accuracy": float(np.mean(outputs.argmax(axis=1) == truth))}
+        if not np.isin(truth, (0, 1)).all():
+            raise ValueError(
+                f"A single output is compared with labels 0 and 1. Received: {np.unique(truth)}."
+            )
+        limit = self._usual_threshold() if threshold is None else threshold
+        return _binary_scores(outputs[:, 0] > limit, truth == 1)
+
+    @property
+    def _num_outputs(self):
+        return math.prod(self.output_shape[1:])
+
+    def _usual_threshold(self):
+        """Halfway for the grid of a sigmoid, whose 256 steps go from 0 to 1."""
+        sigmoid = self.output_zero_point == -128 and np.isclose(self.output_scale, 1 / 256)
+        return 0.5 if sigmoid else 0.0
 
     def _check_shape(self, x):
         if x.ndim != len(self.input_shape) or x.shape[1:] != self.input_shape[1:]:
@@ -133,14 +161,20 @@ class LiteModel:
 
 
 class _LiteRTEngine:
-    def __init__(self, data, contents):
-        self._interpreter = Interpreter(
-            model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-        )
-        try:
-            self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise ExportError(f"LiteRT refuses the model: {error}") from error
+    def __init__(self, contents):
+        # Some operators, such as ELU, LiteRT has among its optimised kernels alone.
+        for self.kernels, resolver in _LITERT_KERNELS.items():
+            try:
+                self._interpreter = Interpreter(
+                    model_content=contents.data, experimental_op_resolver_type=resolver
+                )
+                self._interpreter.allocate_tensors()
+                self._interpreter.invoke()
+                break
+            except (RuntimeError, ValueError) as error:
+                reason = error
+        else:
+            raise ExportError(f"LiteRT refuses the model: {reason}") from reason
         (inputs,) = self._interpreter.get_input_details()
         (outputs,) = self._interpreter.get_output_details()
         self._input_index, self._output_index = inputs["index"], outputs["index"]
@@ -156,16 +190,19 @@ class _LiteRTEngine:
 
 
 class _MicroEngine:
-    def __init__(self, data, contents):
+    kernels = "reference"
+
+    def __init__(self, contents):
+        runtime = micro_runtime()
+        self._names = sorted({operator.name for operator in contents.operators})
         try:
             self._interpreter = runtime.Interpreter.from_bytes(
-                data, arena_size=contents.arena_limit_bytes
+                contents.data, arena_size=contents.arena_limit_bytes
             )
         except RuntimeError as error:
-            names = sorted({operator.name for operator in contents.operators})
             raise ExportError(
-                f"TFLite Micro refuses the model: {error}. It writes the operator and the reason "
-                f"to stderr. Operators of the model: {', '.join(names)}."
+                f"TFLite Micro refuses the model: {refusal(contents) or error} Operators of the "
+                f"model: {', '.join(self._names)}."
             ) from error
         self.input, self.output = (
             _micro_tensor(details)
@@ -177,12 +214,35 @@ class _MicroEngine:
 
     def run(self, q):
         self._interpreter.set_input(q, 0)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise ExportError(
+                f"TFLite Micro can't compute the model: {error} Operators of the model: "
+                f"{', '.join(self._names)}."
+            ) from error
         # The wheel returns a view into the arena.
         return self._interpreter.get_output(0).copy()
 
 
+_LITERT_KERNELS = {
+    "reference": OpResolverType.BUILTIN_REF,
+    "optimised": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+}
 _ENGINES: dict[str, Any] = {"litert": _LiteRTEngine, "tflm": _MicroEngine}
+
+
+def _binary_scores(found, truth):
+    both = np.count_nonzero(found & truth)
+
+    def share(of):
+        return both / np.count_nonzero(of) if of.any() else float("nan")
+
+    return {
+        "accuracy": float(np.mean(found == truth)),
+        "recall": share(truth),
+        "precision": share(found),
+    }
 
 
 def _micro_tensor(details):

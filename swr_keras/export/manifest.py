@@ -13,8 +13,10 @@ import tensorflow as tf
 
 import swr_keras
 from swr_keras.export.arena import arena_bytes_host
-from swr_keras.export.flatbuffer import read_flatbuffer
+from swr_keras.export.flatbuffer import read_model
+from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
+from swr_keras.export.micro import has_micro
 
 _FORMAT = "swr_keras.manifest/1"
 _ARENA_NOTE = (
@@ -24,7 +26,7 @@ _ARENA_NOTE = (
 
 
 def manifest(
-    data: bytes,
+    model: Any,
     *,
     labels: Sequence[str],
     front_end: Any,
@@ -36,11 +38,14 @@ def manifest(
     Its keys: `format`; `sha256` and `size_bytes` of the file; `labels`; `front_end` with `class`
     and `parameters`; `input` and `output`, each with `shape`, `dtype`, `scale` and `zero_point`
     (`real = scale * (int8 - zero_point)`); `operators`, the count of each; `arena` with
-    `bytes_host_estimate` and a note on what that is worth; `accuracy`; `calibration`, the names of
-    the examples; `versions`.
+    `bytes_host_estimate` and a note on what that is worth, null where TFLite Micro isn't
+    installed; `verification`, which `engines` ran how many `examples`, and how far they differ,
+    null where it isn't known; `calibration`, the names of the examples, and `calibration_record`,
+    see `Calibration`; `accuracy`; `versions`.
 
     Args:
-        data: Contents of a `.tflite` file that `convert_int8` returned.
+        model: What `convert_int8` returned, or a model as for `LiteModel`, whose verification
+            isn't known.
         labels: Class names in the order of the outputs.
         front_end: The front end that the model was trained on, a dataclass such as
             `audio.LogMel()`.
@@ -55,25 +60,28 @@ def manifest(
     Example:
         >>> manifest(data, labels=["no", "yes"], front_end=LogMel(), calibration_names=names)
     """
-    model = LiteModel(data)
-    _check_labels(labels, model.output_shape[-1])
+    contents = read_model(model)
+    lite = LiteModel(contents)
+    _check_labels(labels, lite.output_shape[-1])
     result = {
         "format": _FORMAT,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "size_bytes": len(data),
+        "sha256": hashlib.sha256(contents.data).hexdigest(),
+        "size_bytes": len(contents.data),
         "labels": list(labels),
         "front_end": _describe(front_end),
-        "input": _tensor(model.input_shape, model.input_scale, model.input_zero_point),
-        "output": _tensor(model.output_shape, model.output_scale, model.output_zero_point),
-        "operators": dict(Counter(operator.name for operator in read_flatbuffer(data).operators)),
-        "arena": {"bytes_host_estimate": arena_bytes_host(data), "note": _ARENA_NOTE},
+        "input": _tensor(lite.input_shape, lite.input_scale, lite.input_zero_point),
+        "output": _tensor(lite.output_shape, lite.output_scale, lite.output_zero_point),
+        "operators": dict(Counter(operator.name for operator in contents.operators)),
+        "arena": _arena(contents),
+        "verification": _verification(model),
+        "calibration_record": _calibration(model),
         "accuracy": accuracy,
         "calibration": list(calibration_names),
         "versions": {
             "swr_keras": swr_keras.__version__,
             "keras": keras.version(),
             "tensorflow": tf.version.VERSION,
-            "tflite_micro": importlib.metadata.version("tflite-micro"),
+            "tflite_micro": importlib.metadata.version("tflite-micro") if has_micro() else None,
         },
     }
     try:
@@ -83,6 +91,28 @@ def manifest(
             "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
             f"Received: front_end={front_end!r}, accuracy={accuracy!r} ({error})."
         ) from None
+
+
+def _arena(contents):
+    if not has_micro():
+        return None
+    return {"bytes_host_estimate": arena_bytes_host(contents), "note": _ARENA_NOTE}
+
+
+def _verification(model):
+    if not isinstance(model, Int8Model):
+        return None
+    found = model.verification
+    return {
+        "engines": list(found.engines),
+        "examples": found.num_inputs,
+        "max_lsb": found.max_lsb,
+        "differing": found.differing,
+    }
+
+
+def _calibration(model):
+    return dataclasses.asdict(model.calibration) if isinstance(model, Int8Model) else None
 
 
 def _check_labels(labels, outputs):

@@ -8,12 +8,15 @@ from keras import layers
 
 from swr_keras.graph import Call, Graph, copy_model, inputs_like, is_graph, trace, walk
 
-_TRAINING_ONLY = (
-    layers.AlphaDropout,
-    layers.Dropout,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.Identity,
+_TRAINING_ONLY = tuple(
+    getattr(layers, name)
+    for name in dir(layers)
+    if name.startswith("Random")
+    or name.endswith("Dropout")
+    or name.endswith("Dropout1D")
+    or name.endswith("Dropout2D")
+    or name.endswith("Dropout3D")
+    or name in ("AugMix", "CutMix", "GaussianNoise", "Identity", "MixUp", "RandAugment")
 )
 
 
@@ -49,6 +52,9 @@ def inference_graph(model: keras.Model) -> Graph:
                 "can't do. Rebuild the model without it."
             )
     graph = graph.without(lambda call: isinstance(call.operation, _TRAINING_ONLY))
+    for call in graph.calls:
+        if call.kwargs.get("training"):  # By default, as that of Resizing.
+            call.kwargs["training"] = False
     _make_names_unique(graph.calls)
     return graph
 

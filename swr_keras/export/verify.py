@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from swr_keras.export.flatbuffer import ExportError, FlatBuffer, read_flatbuffer
+from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer import FlatBuffer, read_model
 from swr_keras.export.lite_model import LiteModel
+from swr_keras.export.micro import has_micro
 from swr_keras.export.micro_operators import MICRO_OPERATORS
 
+_MICRO = "TFLite Micro"
 _MAX_RANK = 4
 _MAX_LSB = 1
 _BLOCK_OPERATORS = ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
@@ -23,29 +26,38 @@ class Verification:
 
     Attributes:
         operators: Names of the operators in order of execution.
-        num_inputs: Number of examples that were compared.
+        engines: What ran the model: LiteRT's reference kernels, and TFLite Micro's where they are
+            installed.
+        num_inputs: Number of examples that were run.
         max_lsb: Largest difference between an output on TFLite Micro and on LiteRT's reference
-            kernels, in steps of the output's int8 grid.
-        differing: Share of the output values that differ.
+            kernels, in steps of the output's int8 grid; `None` if TFLite Micro's were not run.
+        differing: Share of the output values that differ; likewise.
     """
 
     operators: tuple[str, ...]
+    engines: tuple[str, ...]
     num_inputs: int
-    max_lsb: int
-    differing: float
+    max_lsb: int | None = None
+    differing: float | None = None
+
+    @property
+    def on_micro(self) -> bool:
+        """Whether TFLite Micro's kernels ran the model."""
+        return self.max_lsb is not None
 
 
-def verify_int8(data: bytes, inputs: Any) -> Verification:
+def verify_int8(model: Any, inputs: Any) -> Verification:
     """Checks that an int8 model is safe for TFLite Micro, by its contents and by running it.
 
     TFLite Micro trusts the shapes in the file and has its own kernels, so a model that is right
     on LiteRT can silently be wrong on a device. The model passes if no size is dynamic, no
     dilated convolution was left in pieces, no tensor has more than four axes or is float, input
     and output are int8, TFLite Micro has every operator, its outputs don't depend on what the
-    arena held before, and they are within 1 LSB of LiteRT's reference kernels.
+    arena held before, and they are within 1 LSB of LiteRT's reference kernels. Where TFLite
+    Micro's kernels aren't installed, the last two can't be tested, and the result says so.
 
     Args:
-        data: Contents of a `.tflite` file.
+        model: A model as for `LiteModel`.
         inputs: Real features `(n, *input_shape[1:])` to run, such as some calibration examples.
 
     Returns:
@@ -55,28 +67,27 @@ def verify_int8(data: bytes, inputs: Any) -> Verification:
         ExportError: If the model fails; names the tensor or operator and the cure.
         ValueError: If `inputs` are empty, of another shape or not finite.
     """
-    contents = read_flatbuffer(data)
+    contents = read_model(model)
     _check_contents(contents)
-    reference = LiteModel(data, engine="litert")
+    reference = LiteModel(contents, engine="litert")
     q = reference.quantize(inputs)
     if not len(q):
         raise ValueError(f"Expected at least one example. Received: shape={q.shape}.")
-    micro = _run_micro(data, q)
-    difference = np.abs(micro.astype(int) - reference.predict_int8(q))
-    result = Verification(
-        operators=tuple(operator.name for operator in contents.operators),
-        num_inputs=len(q),
-        max_lsb=int(difference.max()),
-        differing=float(np.mean(difference > 0)),
-    )
-    if result.max_lsb > _MAX_LSB:
+    expected = reference.predict_int8(q)
+    litert = f"LiteRT, {reference.kernels} kernels"
+    operators = tuple(operator.name for operator in contents.operators)
+    if not has_micro():
+        return Verification(operators, (litert,), len(q))
+    difference = np.abs(_run_micro(contents, q).astype(int) - expected)
+    max_lsb, differing = int(difference.max()), float(np.mean(difference > 0))
+    if max_lsb > _MAX_LSB:
         raise ExportError(
-            f"Output '{contents.outputs[0].name}' differs by {result.max_lsb} LSB between TFLite "
-            f"Micro and LiteRT's reference kernels, in {result.differing:.1%} of the values of "
+            f"Output '{contents.outputs[0].name}' differs by {max_lsb} LSB between TFLite "
+            f"Micro and LiteRT's reference kernels, in {differing:.1%} of the values of "
             f"{len(q)} examples. Expected at most {_MAX_LSB}. Replace the operator that TFLite "
-            f"Micro computes differently, one of: {', '.join(sorted(set(result.operators)))}."
+            f"Micro computes differently, one of: {', '.join(sorted(set(operators)))}."
         )
-    return result
+    return Verification(operators, (litert, _MICRO), len(q), max_lsb, differing)
 
 
 def _check_contents(contents: FlatBuffer) -> None:
@@ -111,8 +122,8 @@ def _check_operator(operator):
     if floats and operator.name != "DEQUANTIZE":
         raise ExportError(
             f"{operator.name} (writes '{outputs}') computes in {floats[0]}: the converter has no "
-            "int8 form of it, or had no calibration examples. Use `convert_int8`; if it stays, "
-            "replace the layer by one with an int8 kernel and train again."
+            "int8 form of it, or had no calibration examples. Convert with calibration examples; "
+            "if it stays, replace the layer by one with an int8 kernel and train again."
         )
     for tensor in operator.outputs:
         if tensor.dtype == "int8" and tensor.scale is not None and tensor.scale < _MIN_SCALE:
@@ -142,12 +153,12 @@ def _check_tensor(tensor):
         )
 
 
-def _run_micro(data, q):
+def _run_micro(contents, q):
     """Runs a fresh arena and one that other inputs dirtied before each example."""
-    outputs = LiteModel(data, engine="tflm").predict_int8(q)
+    outputs = LiteModel(contents, engine="tflm").predict_int8(q)
     noise = np.random.default_rng(0).integers(-128, 128, q.shape, "int8")
     mixed = np.stack([noise, q], axis=1).reshape(-1, *q.shape[1:])
-    dirtied = LiteModel(data, engine="tflm").predict_int8(mixed)[1::2]
+    dirtied = LiteModel(contents, engine="tflm").predict_int8(mixed)[1::2]
     if not np.array_equal(outputs, dirtied):
         changed = np.mean((outputs != dirtied).reshape(len(q), -1).any(axis=1))
         raise ExportError(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from swr_keras.graph import clone, copy_layer, copy_weights, is_graph, walk
+from swr_keras.graph import clone, config_of, copy_layer, copy_weights, is_graph, walk
 from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
 
@@ -140,7 +140,7 @@ def reparametrize(
 
     def convert(layer):
         # A base frozen by `trainable = False` says so in the configuration of each layer.
-        config = {**layer.get_config(), "trainable": True}
+        config = {**config_of(layer), "trainable": True}
         if layer is new_head:
             config["units" if "units" in config else "filters"] = num_classes
             return layer.from_config(_without_lora(config))
@@ -230,7 +230,7 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
     """
 
     def convert(layer):
-        config = layer.get_config()
+        config = config_of(layer)
         config.pop("mode", None)
         return (
             _PLAIN[type(layer)].from_config(config) if type(layer) in _PLAIN else copy_layer(layer)
@@ -251,7 +251,11 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
 
 
 def _check_parity(model, merged, inputs):
-    pairs = zip(tree.flatten(model(inputs)), tree.flatten(merged(inputs)), strict=True)
+    pairs = zip(
+        tree.flatten(model(inputs, training=False)),
+        tree.flatten(merged(inputs, training=False)),
+        strict=True,
+    )
     for expected, found in (map(np.asarray, pair) for pair in pairs):
         difference, scale = np.max(np.abs(expected - found)), np.max(np.abs(expected))
         if not difference <= 1e-4 * scale:

@@ -7,7 +7,7 @@ import pytest
 import swr_keras as swr
 from swr_keras.backbones import res15
 from swr_keras.export import LiteModel, convert_int8
-from swr_keras.export.flatbuffer import read_flatbuffer
+from swr_keras.export.flatbuffer import read_model
 from swr_keras.layers.conversion import policy_layers
 from swr_keras.layers.normalization import TaskNormalization
 
@@ -120,8 +120,8 @@ def test_transfer_in_every_batch_norm_mode(narrow, examples, mode):
 
 
 def test_int8_for_microcontrollers(narrow, examples):
-    data = convert_int8(narrow, examples)
-    kinds = Counter(operator.name for operator in read_flatbuffer(data).operators)
+    data = convert_int8(narrow, examples).data
+    kinds = Counter(operator.name for operator in read_model(data).operators)
     assert kinds == {
         "CONV_2D": 14,
         "ADD": 6,

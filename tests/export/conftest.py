@@ -39,4 +39,4 @@ def keyword_model(log_mel):
 @pytest.fixture(scope="session")
 def keyword_int8(keyword_model, log_mel):
     """The same model as int8."""
-    return convert_int8(keyword_model, log_mel(32, seed=0))
+    return convert_int8(keyword_model, log_mel(32, seed=0)).data

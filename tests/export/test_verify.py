@@ -123,7 +123,7 @@ def test_kernels_that_disagree_are_refused(toy_int8, toy_examples, monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 3, 100, 1500])
 def test_truncated_file_is_refused(toy_int8, toy_examples, size):
-    with pytest.raises(ExportError, match=rf"Received: {size} bytes that LiteRT refuses"):
+    with pytest.raises(ExportError, match=rf"Received: {size} bytes that .*LiteRT refuses"):
         verify_int8(toy_int8[:size], toy_examples)
 
 
