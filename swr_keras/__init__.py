@@ -11,8 +11,7 @@ from swr_keras.training.fit import Fit
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
-
-__version__ = "0.1.0"
+from swr_keras.version import __version__
 
 __all__ = [
     "SWR",
@@ -23,6 +22,7 @@ __all__ = [
     "TaskLibrary",
     "TaskModel",
     "TaskPack",
+    "__version__",
     "backbones",
     "layers",
     "merge",

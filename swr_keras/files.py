@@ -2,18 +2,23 @@
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import pathlib
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
-
-import keras
+from typing import Any
 
 _PREFIX = ".swr-unfinished-"
 UNFINISHED = f"{_PREFIX}*"  # what a killed process leaves, as a glob
 _STALE_SECONDS = 24 * 3600
+_MOST_BYTES = 2**31
+_MOST_JSON_BYTES = 2**26
+_MOST_NAME_BYTES = 200
 
 
 @contextlib.contextmanager
@@ -24,7 +29,10 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     `path` stays as it was.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+    name = path.name
+    if len(os.fsencode(name)) > _MOST_NAME_BYTES:  # Room for what is put before it.
+        name = hashlib.sha256(os.fsencode(name)).hexdigest() + path.suffix
+    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -40,10 +48,66 @@ def write_atomically(path: str | os.PathLike, data: bytes):
         temporary.write_bytes(data)
 
 
-def save_model(model: keras.Model, path: str | os.PathLike):
-    """Saves a model in the `.keras` format, whole or not at all."""
-    with replacing(path) as temporary:
-        model.save(temporary)
+def read_bytes(path: str | os.PathLike, *, kind: str, most_bytes: int = _MOST_BYTES) -> bytes:
+    """Reads a file from outside: only a regular one, and of no more than a known size.
+
+    Args:
+        path: The file.
+        kind: What it should be, for messages, such as "a task pack".
+        most_bytes: Most bytes that it may have.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a folder, a pipe or a device, can't be read, or is too large.
+    """
+    # Opening a pipe would wait for its other end.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError(f"'{path}' is no regular file. Give the file of {kind}.")
+            if found.st_size > most_bytes:
+                raise ValueError(
+                    f"'{path}' is too large for {kind}. Received: {found.st_size:,} bytes, at most "
+                    f"{most_bytes:,} are read."
+                )
+            return file.read(most_bytes)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            errno.ENOENT, f"There is no such file (or a link leads nowhere), expected {kind}", path
+        ) from None
+    except OSError as error:
+        raise ValueError(f"'{path}' can't be read as {kind}: {error.strerror}.") from None
+
+
+def read_json(path: str | os.PathLike, *, kind: str, most_bytes: int = _MOST_JSON_BYTES) -> Any:
+    """Reads a JSON file from outside; arguments and errors are those of `read_bytes`.
+
+    Raises:
+        ValueError: If it is no JSON, in UTF-8, of finite numbers; names the file.
+    """
+    data = read_bytes(path, kind=kind, most_bytes=most_bytes)
+    try:
+        return parse_json(data.decode())
+    except ValueError as error:
+        raise ValueError(f"'{path}' can't be read as {kind}: {error}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Parses JSON of finite numbers.
+
+    Raises:
+        ValueError: If the text is none, or nested too deep.
+    """
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is no number of JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def default_cache() -> pathlib.Path:

@@ -44,7 +44,7 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     assert "layers changed" in printed
     assert "full copies" in printed
     assert "accuracy" in printed
-    assert (tmp_path / "keywords" / "mandarin.swr.h5").is_file()
+    assert (tmp_path / "keywords" / "mandarin.swr.safetensors").is_file()
 
 
 def test_commands_take_their_flags(monkeypatch):

@@ -4,7 +4,6 @@ import importlib.resources
 
 import keras
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from keras import layers, ops
 
 _MIN_FRAMES = 76
@@ -89,6 +88,8 @@ def _set_weights(model, weights):
 
 def _read_weights() -> list[tuple[np.ndarray, np.ndarray]]:
     """Reads kernel `(height, width, in, out)` and bias of each convolution, in order."""
+    from ai_edge_litert import schema_py_generated as schema
+
     try:
         package = importlib.resources.files("pyopen_wakeword")
     except ModuleNotFoundError as error:

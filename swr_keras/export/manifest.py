@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import swr_keras
 from swr_keras.export.arena import arena_bytes_host
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
 from swr_keras.export.micro import has_micro
+from swr_keras.version import __version__
 
 _FORMAT = "swr_keras.manifest/1"
 _ARENA_NOTE = (
@@ -78,7 +78,7 @@ def manifest(
         "accuracy": accuracy,
         "calibration": list(calibration_names),
         "versions": {
-            "swr_keras": swr_keras.__version__,
+            "swr_keras": __version__,
             "keras": keras.version(),
             "tensorflow": tf.version.VERSION,
             "tflite_micro": importlib.metadata.version("tflite-micro") if has_micro() else None,

@@ -11,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from swr_keras.files import UNFINISHED, write_atomically
+from swr_keras.files import UNFINISHED, read_json, write_atomically
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.result import Result
 
@@ -120,10 +120,10 @@ class RunFolder:
 
     def _read(self, job, name):
         path = self.state(job) / name
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())
+            return read_json(path, kind="what is known of a job")
         except ValueError as error:
             raise ValueError(
                 f"'{path}' is damaged ({error}). Remove the folder '{path.parent}' to do this job "

@@ -4,13 +4,12 @@ import dataclasses
 import hashlib
 import re
 
-import keras
-
 from swr_keras.device import write_deployment
 from swr_keras.export import LiteModel, convert_int8
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel
+from swr_keras.model_files import load_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class ConvertInt8(Job):
         task = place.tasks[self.task]
         folder = self.model.folder(place)
         trained = place.result(self.model)
-        merged = keras.saving.load_model(folder / "model.keras")
+        merged = load_model(folder / "model.keras")
         int8 = convert_int8(merged, task.calibration(self.calibration_examples))
         measured = measure(LiteModel(int8), task)
         name = c_name(self.task, self.model.target_cost)

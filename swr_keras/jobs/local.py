@@ -6,12 +6,13 @@ from pathlib import Path
 
 import keras
 
-from swr_keras.files import save_model, write_atomically
+from swr_keras.files import read_json, write_atomically
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.progress import Progress
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.task import MeasuredTask
+from swr_keras.model_files import load_model, save_model
 from swr_keras.training.checkpoint import Checkpoint
 
 _MODEL, _LABELS = "base.keras", "base.json"
@@ -36,7 +37,7 @@ class LocalPlace:
     def state(self, job: Job, training: str) -> Path:
         states = self.folder.state(job) / "states"
         states.mkdir(exist_ok=True)
-        return states / f"{training}.h5"
+        return states / f"{training}.safetensors"
 
     def share_done(self, job: Job, plan: Mapping[str, tuple[int, int]]) -> float:
         """Returns the share of a job's trainings that an interrupted attempt did."""
@@ -62,8 +63,8 @@ class LocalPlace:
 
     def base(self):
         if self._base is None:
-            labels = json.loads((self.path / _LABELS).read_text())["labels"]
-            base = keras.saving.load_model(self.path / _MODEL)
+            labels = read_json(self.path / _LABELS, kind="class names")["labels"]
+            base = load_model(self.path / _MODEL)
             self._base = base, None if labels is None else tuple(labels)
         return self._base
 

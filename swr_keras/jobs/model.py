@@ -6,12 +6,13 @@ import re
 import keras
 import numpy as np
 
-from swr_keras.files import save_model, write_atomically
+from swr_keras.files import write_atomically
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job, timed
 from swr_keras.jobs.result import Result
 from swr_keras.methods.method import Method
 from swr_keras.methods.swr import PolicyLearning
+from swr_keras.model_files import save_model
 from swr_keras.policy.learned import LearnedPolicies
 
 _CHECKED = 64
@@ -119,7 +120,7 @@ class AdaptModel(Job):
         folder = self.folder(place)
         folder.mkdir(parents=True, exist_ok=True)
         save_model(model.merge(check_on=task.calibration(_CHECKED)), folder / "model.keras")
-        model.pack().save(folder / "task.swr.h5")
+        model.pack().save(folder / "task.swr.safetensors")
         write_atomically(folder / "policy.json", model.policy.to_json().encode())
         measured = measure(model, task)
         del measured["confusion"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swr_keras.files import write_atomically
+from swr_keras.files import read_json, write_atomically
 from swr_keras.jobs import legacy
 from swr_keras.jobs.result import Result, unpack_bits
 from swr_keras.jobs.schema import conform
@@ -146,11 +146,11 @@ class Run:
         path = folder / FILE
         if path.is_file():
             with _naming(path):
-                return cls.from_dict(json.loads(path.read_bytes()))
+                return cls.from_dict(read_json(path, kind="results"))
         tasks = []
         for path in legacy.find(folder):
             with _naming(path):
-                values = legacy.run_values(json.loads(path.read_bytes()))
+                values = legacy.run_values(read_json(path, kind="results"))
                 tasks.append(cls.from_dict({"format": _FORMAT, **values}))
         if not tasks:
             raise ValueError(f"'{folder}' has no results. Give the folder of a run.")

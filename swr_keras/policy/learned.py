@@ -1,20 +1,19 @@
 """The policies of every target cost, as one trained network gives them."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from keras import ops
 
 from swr_keras.policy.network import PolicyNetwork
 from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.tensors import read_tensors, write_tensors
 
 COSTS = tuple(step / 40 for step in range(41))
 _FORMAT = "swr_keras.policies/1"
+_CURE = "Remove it and search again."
 
 
 class LearnedPolicies:
@@ -80,30 +79,28 @@ class LearnedPolicies:
         }
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes network and layers as a safetensors file."""
-        weights = {str(i): np.asarray(w) for i, w in enumerate(self.network.weights)}
-        about = {"sizes": self.sizes, "kinds": self.kinds, "hidden": self.network.hidden_units}
-        metadata = {"format": _FORMAT, "about": json.dumps(about)}
-        safetensors.numpy.save_file(weights, path, metadata)
+        """Writes network and layers as a safetensors file, whole or not at all."""
+        weights = {f"{i:02}": np.asarray(w) for i, w in enumerate(self.network.weights)}
+        about = {
+            "layers": list(self.sizes.items()),
+            "kinds": self.kinds,
+        }
+        write_tensors(path, weights, about, form=_FORMAT)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "LearnedPolicies":
         """Reads what `save` wrote.
 
         Raises:
+            FileNotFoundError: If there is no such file.
             ValueError: If the file is another one, or damaged.
         """
+        kind = "learned policies"
+        weights, about = read_tensors(path, form=_FORMAT, kind=kind, cure=_CURE)
         try:
-            with safetensors.safe_open(path, "numpy") as file:
-                metadata = file.metadata() or {}
-                weights = [file.get_tensor(str(index)) for index in range(len(file.keys()))]
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}, not '{_FORMAT}'")
-            about = json.loads(metadata["about"])
-            network = PolicyNetwork(len(about["sizes"]), about["hidden"])
-            network.set_weights(weights)
-            return cls(network, about["sizes"], about["kinds"])
-        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"'{path}' holds no learned policies ({error}). Remove it and search again."
-            ) from None
+            sizes = {str(name): int(size) for name, size in about["layers"]}
+            network = PolicyNetwork(len(sizes), weights["00"].shape[-1])
+            network.set_weights([weights[name] for name in sorted(weights)])
+            return cls(network, sizes, [str(each) for each in about["kinds"]])
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"'{path}' holds no learned policies ({error}). {_CURE}") from None

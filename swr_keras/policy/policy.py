@@ -6,8 +6,16 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swr_keras.files import parse_json
+
 READINGS = ("budget", "threshold")
 _FORMAT = "swr_keras.policy/1"
+_ITEMS: dict[str, tuple[type, ...]] = {
+    "layers": (str,),
+    "num_parameters": (int,),
+    "probabilities": (float, int),
+    "selected": (bool,),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +143,13 @@ class Policy:
         pairs = zip(self.num_parameters, self.probabilities, strict=True)
         return sum(n * p for n, p in pairs) / sum(self.num_parameters)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the policy as a dict that JSON can express."""
+        return {"format": _FORMAT, **dataclasses.asdict(self)}
+
     def to_json(self) -> str:
         """Returns the policy as a JSON object."""
-        return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=1)
+        return json.dumps(self.as_dict(), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Policy":
@@ -147,24 +159,38 @@ class Policy:
             ValueError: If the text is not such a JSON object.
         """
         try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
+            fields = parse_json(text)
+        except ValueError as error:
             raise ValueError(f"A policy must be JSON. Received: {text[:60]!r} ({error}).") from None
+        return cls.from_dict(fields)
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> "Policy":
+        """Reads what `as_dict` gave.
+
+        Raises:
+            ValueError: If a field is missing, unknown or of another type.
+        """
+        if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
+            raise ValueError(f"Expected a policy of format '{_FORMAT}'. Received: {fields!r:.60}.")
+        fields = {name: value for name, value in fields.items() if name != "format"}
         names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or fields.pop("format", None) != _FORMAT:
-            raise ValueError(
-                f"Expected a JSON object of format '{_FORMAT}'. Received: {text[:60]!r}."
-            )
         if set(fields) != names:
             raise ValueError(
                 f"A policy has the fields {sorted(names)}. Received: {sorted(fields)}; "
                 f"missing {sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
             )
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.items()
-        }
-        return cls(**values)
+        for name, kinds in _ITEMS.items():
+            if not isinstance(fields[name], list | tuple) or not all(
+                type(item) in kinds for item in fields[name]
+            ):
+                raise ValueError(
+                    f"`{name}` of a policy must be a list of "
+                    f"{' or '.join(kind.__name__ for kind in kinds)}. Received: "
+                    f"{fields[name]!r:.80}."
+                )
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
 
     def __str__(self) -> str:
         total, width = sum(self.num_parameters), max(len(path) for path in self.layers)
@@ -184,7 +210,8 @@ class Policy:
 
 def check_target_cost(target_cost: float | None):
     """Raises ValueError unless a target cost is a number in [0, 1]."""
-    if not isinstance(target_cost, numbers.Real) or not 0 <= target_cost <= 1:
+    is_number = isinstance(target_cost, numbers.Real) and not isinstance(target_cost, bool)
+    if not is_number or not 0 <= float(target_cost) <= 1:  # type: ignore[arg-type]
         raise ValueError(
             "A target cost is the share of the base's parameters that a task may own, a number "
             f"from 0 to 1. Received: {target_cost!r}."

@@ -19,7 +19,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import swr_keras
 from swr_keras.accounting import summary
 from swr_keras.audio.keyword_task import combine
 from swr_keras.files import write_atomically
@@ -27,18 +26,20 @@ from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.local import run_local
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.jobs.table import results_table
+from swr_keras.model_files import load_model
 from swr_keras.recipes import command
 from swr_keras.recipes.kws_corpora import load_tasks
 from swr_keras.recipes.kws_jobs import plan
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import render_report
+from swr_keras.version import __version__
 
 _FILES = {
     "base.keras": "the base that all tasks share; base.json has its class names",
     "results.json": "everything that was measured",
     "<task>/c<cost>/model.keras": "the task's merged model, of plain Keras layers",
-    "<task>/c<cost>/task.swr.h5": "the task pack: what the task owns, for a TaskLibrary",
+    "<task>/c<cost>/task.swr.safetensors": "the task pack: what the task owns, for a TaskLibrary",
     "<task>/c<cost>/policy.json": "which layers the task changes",
     "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
     "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
@@ -78,7 +79,7 @@ def run(settings: KwsSettings) -> None:
         results = run_local(
             jobs, folder, every, verbose=1 if sys.stdout.isatty() else 2, report=_say
         )
-        base = keras.saving.load_model(folder.path / "base.keras")
+        base = load_model(folder.path / "base.keras")
         found = Run(
             settings=as_flat(settings.resolved(base)),
             base=_facts(base, base_task.input_shape),
@@ -109,7 +110,7 @@ def _versions():
         "keras": keras.version(),
         "tensorflow": tf.version.VERSION,
         "numpy": np.__version__,
-        "swr_keras": swr_keras.__version__,
+        "swr_keras": __version__,
     }
 
 

@@ -1,6 +1,5 @@
 """The jobs of the keyword-spotting recipe."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +8,12 @@ import keras
 
 from swr_keras import backbones
 from swr_keras.audio.keyword_task import KeywordTask, own_names
+from swr_keras.files import read_json
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.int8 import ConvertInt8
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel, LearnPolicies, TryBase
+from swr_keras.model_files import load_model
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.tasks.pack import fingerprint
 
@@ -56,9 +57,7 @@ def _base_job(settings, task) -> TrainBase | GivenBase:
 
 
 def _load_base(path, input_shape):
-    if not path.is_file():
-        raise ValueError(f"--base names '{path}', which is no file. Give a model saved as .keras.")
-    base = keras.saving.load_model(path)
+    base = load_model(path)
     shape = tuple(base.input_shape[1:])
     if len(shape) != len(input_shape) or any(
         known not in (None, size) for known, size in zip(shape, input_shape, strict=True)
@@ -74,10 +73,8 @@ def _load_labels(path, outputs):
     """Returns the class names that the recipe wrote beside a base; None without the file."""
     if not path.is_file():
         return None
-    try:
-        labels = json.loads(path.read_text())["labels"]
-    except (ValueError, KeyError, TypeError):
-        labels = None
+    found = read_json(path, kind="the class names of a base")
+    labels = found.get("labels") if isinstance(found, dict) else None
     if not isinstance(labels, list) or len(labels) != outputs:
         raise ValueError(
             f"'{path}' beside the base must have the names of its {outputs} outputs, as "

@@ -3,14 +3,16 @@
 import os
 import pathlib
 import re
+import unicodedata
 
 import keras
 
-from swr_keras.files import save_model
 from swr_keras.layers.conversion import merge
+from swr_keras.model_files import load_model, save_model
 from swr_keras.tasks.pack import TaskPack, fingerprint
 
-_SUFFIX = ".swr.h5"
+_MOST_NAME_BYTES = 120
+_SUFFIX = ".swr.safetensors"
 
 
 class TaskLibrary:
@@ -43,13 +45,17 @@ class TaskLibrary:
             ValueError: If the name is taken or unfit for a file name, or if the pack was made on
                 another base.
         """
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not re.fullmatch(r"\w[\w.-]*", name) or len(name.encode()) > _MOST_NAME_BYTES:
             raise ValueError(
-                "The name of a task is made of letters, digits, '_', '-' and '.', since a file is "
-                f"named by it. Received: {name!r}."
+                "The name of a task is made of letters, digits, '_', '-' and '.', and has up to "
+                f"{_MOST_NAME_BYTES} bytes, since a file is named by it. Received: {name!r:.120}."
             )
-        if name in self._packs:
-            raise ValueError(f"The library has a task '{name}' already. Choose another name.")
+        for other in self._packs:
+            if _same_file(name, other):
+                raise ValueError(
+                    f"The library has a task '{other}' already, whose file has the same name on "
+                    f"some systems. Received: {name!r}. Choose another name."
+                )
         if pack.base_fingerprint != self._fingerprint:
             raise ValueError(
                 f"Task '{name}' was made on another base: it expects the fingerprint "
@@ -82,7 +88,7 @@ class TaskLibrary:
         return "\n".join(lines)
 
     def save(self, folder: str | os.PathLike):
-        """Writes `base.keras` and one `<name>.swr.h5` a task into a folder, made if needed.
+        """Writes `base.keras` and a `<name>.swr.safetensors` a task into a folder, made if needed.
 
         Raises:
             ValueError: If the folder has packs of other tasks, which `load` would take for tasks
@@ -106,15 +112,21 @@ class TaskLibrary:
 
         Raises:
             FileNotFoundError: If the folder has no `base.keras`.
-            ValueError: If a pack is damaged or was made on another base.
+            ValueError: If base or a pack is damaged, or a pack was made on another base.
         """
         folder = pathlib.Path(folder)
-        if not (folder / "base.keras").is_file():
+        if not os.path.lexists(folder / "base.keras"):
             raise FileNotFoundError(f"'{folder}' is no task library: it has no 'base.keras'.")
-        library = cls(keras.saving.load_model(folder / "base.keras"))
+        library = cls(load_model(folder / "base.keras"))
         for name, path in _packs_in(folder).items():
             library.add(name, TaskPack.load(path))
         return library
+
+
+def _same_file(name, other):
+    return unicodedata.normalize("NFKC", name).casefold() == (
+        unicodedata.normalize("NFKC", other).casefold()
+    )
 
 
 def _packs_in(folder):

@@ -2,35 +2,26 @@
 
 import dataclasses
 import hashlib
-import io
-import json
-import math
 import os
-import pathlib
-import zlib
-from typing import Any
 
-import h5py
 import keras
 import numpy as np
 
-from swr_keras.files import write_atomically
 from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
 from swr_keras.policy.policy import Policy
+from swr_keras.tensors import read_tensors, write_tensors
 
-_FORMAT = "swr_keras.pack/2"
-_PREFIX_BYTES = 512
-_HEADER = ("num_classes", "batch_norm", "head", "base_fingerprint")
+_FORMAT = "swr_keras.pack/3"
+_FIELDS = {"num_classes": int, "batch_norm": str, "head": str, "base_fingerprint": str}
+_CURE = "Copy or save it again; packs of earlier versions (.swr.h5) must be trained again."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskPack:
     """What makes a task of a base: deltas, head, batch norm state and policy.
 
-    A file of it is HDF5 behind a prefix of 512 bytes that holds a checksum of the rest, so a
-    damaged file is never loaded. The HDF5 has two datasets of bytes: `arrays`, all values one
-    after the other, and `header`, JSON compressed by zlib with the name, shape and dtype of each
-    array and the rest. A dataset an array would take several times the room.
+    A file of it is a safetensors file: an array a tensor, the rest as JSON in its header, with a
+    checksum over all, so that a damaged file is never loaded.
 
     Attributes:
         arrays: The task's variables by layer path and name, e.g. `"stem_conv/kernel_delta"`.
@@ -104,9 +95,10 @@ class TaskPack:
             variable.assign(self.arrays[name])
 
     def save(self, path: str | os.PathLike):
-        """Writes the pack, whole or not at all."""
-        content = self._to_hdf5()
-        write_atomically(path, _prefix(hashlib.sha256(content).hexdigest()) + content)
+        """Writes the pack as a safetensors file, whole or not at all."""
+        about = {name: getattr(self, name) for name in _FIELDS}
+        about |= {"policy": self.policy.as_dict(), "keras": keras.version()}
+        write_tensors(path, self.arrays, about, form=_FORMAT)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "TaskPack":
@@ -114,58 +106,24 @@ class TaskPack:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no pack, or a damaged one.
+            ValueError: If it is no pack, a damaged one, or one of another version.
         """
-        data = pathlib.Path(path).read_bytes()
-        prefix, content = data[:_PREFIX_BYTES], data[_PREFIX_BYTES:]
+        arrays, about = read_tensors(path, form=_FORMAT, kind="a task pack", cure=_CURE)
         try:
-            header = json.loads(prefix.decode())
-            known = header["format"] == _FORMAT and prefix == _prefix(header["sha256"])
-        except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise ValueError(
-                f"'{path}' is no task pack of format '{_FORMAT}', or its first bytes are damaged. "
-                f"Received {len(data)} bytes beginning with {data[:24]!r}."
-            )
-        if hashlib.sha256(content).hexdigest() != header["sha256"]:
-            raise ValueError(
-                f"Task pack '{path}' is damaged (truncated or changed): the checksum of its "
-                f"{len(data)} bytes is wrong. Copy or save it again."
-            )
-        return cls._from_hdf5(content)
-
-    def _to_hdf5(self):
-        buffer = io.BytesIO()
-        header: dict[str, Any] = {name: getattr(self, name) for name in _HEADER}
-        header["policy"] = self.policy.to_json()
-        header["arrays"] = [(name, a.shape, a.dtype.name) for name, a in self.arrays.items()]
-        header["keras"] = keras.version()
-        content = b"".join(array.tobytes() for array in self.arrays.values())
-        with h5py.File(buffer, "w") as file:
-            # HDF5's own compression takes more room than it saves here.
-            packed = zlib.compress(json.dumps(header).encode())
-            file["header"] = np.frombuffer(packed, "uint8")
-            file["arrays"] = np.frombuffer(content, "uint8")
-        return buffer.getvalue()
+            return cls._from(arrays, about)
+        except ValueError as error:
+            raise ValueError(f"'{path}' is a damaged task pack: {error} {_CURE}") from None
 
     @classmethod
-    def _from_hdf5(cls, content):
-        with h5py.File(io.BytesIO(content), "r") as file:
-            header = json.loads(zlib.decompress(file["header"][()].tobytes()))
-            values = file["arrays"][()].tobytes()
-        header.pop("keras")
-        arrays, start = {}, 0
-        for name, shape, dtype in header["arrays"]:
-            array = np.frombuffer(values, np.dtype(dtype), math.prod(shape), start)
-            arrays[name] = array.reshape(shape)
-            start += array.nbytes
-        header.update(arrays=arrays, policy=Policy.from_json(header["policy"]))
-        return cls(**header)
-
-
-def _prefix(digest):
-    return json.dumps({"format": _FORMAT, "sha256": digest}).encode().ljust(_PREFIX_BYTES)
+    def _from(cls, arrays, about):
+        names = {*_FIELDS, "policy", "keras"}
+        if not isinstance(about, dict) or set(about) != names:
+            raise ValueError(f"It is described by {sorted(names)}. Received: {about!r:.200}.")
+        for name, kind in _FIELDS.items():
+            if type(about[name]) is not kind:
+                raise ValueError(f"`{name}` must be of type {kind.__name__}: {about[name]!r:.80}.")
+        policy = Policy.from_dict(about["policy"])
+        return cls(arrays=arrays, policy=policy, **{name: about[name] for name in _FIELDS})
 
 
 def fingerprint(model: keras.Model) -> str:

@@ -1,16 +1,17 @@
 """Training that survives an interruption and stops where the loss is no number."""
 
-import json
 import math
 import os
 import pathlib
 import time
 
-import h5py
 import keras
 import numpy as np
 
-from swr_keras.files import replacing
+from swr_keras.tensors import read_tensors, write_tensors
+
+_FORMAT = "swr_keras.state/1"
+_CURE = "Remove it to start anew."
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -22,7 +23,7 @@ class Checkpoint(keras.callbacks.Callback):
     `cosine_decay` does. The file is written whole or not at all.
 
     Args:
-        path: File of the state, `.h5`; need not exist.
+        path: File of the state, `.safetensors`; need not exist.
 
     Attributes:
         initial_epoch: Epochs that were done when the callback was made.
@@ -64,33 +65,42 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.monotonic() - self._start, 2)
         self.history.append({**{k: float(v) for k, v in (logs or {}).items()}, "seconds": seconds})
-        values = [np.asarray(variable) for variable in self._variables()]
-        with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["history"] = json.dumps(self.history)
-            for index, value in enumerate(values):
-                file[str(index)] = value
+        values = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        write_tensors(self.path, values, self.history, form=_FORMAT)
 
     def _variables(self):
+        """Every variable once, by its place and path."""
         every = [*self.model.variables, *self.model.optimizer.variables]
-        return list({id(variable): variable for variable in every}.values())
+        unique = {id(variable): variable for variable in every}.values()
+        return {f"{place:05} {variable.path}": variable for place, variable in enumerate(unique)}
+
+    def _read(self):
+        """The values and the logs in the file; values that aren't numbers are a state, too."""
+        kind = "the state of a training"
+        return read_tensors(self.path, form=_FORMAT, kind=kind, cure=_CURE, finite=False)
 
     def _read_history(self):
-        try:
-            with h5py.File(self.path) as file:
-                return json.loads(file.attrs["history"])
-        except (OSError, KeyError) as error:
-            raise ValueError(
-                f"'{self.path}' is no state of a training ({error}). Remove it to start anew."
-            ) from None
+        _, history = self._read()
+        if not isinstance(history, list) or not all(_is_logs(logs) for logs in history):
+            raise ValueError(f"'{self.path}' holds no logs of epochs. {_CURE}")
+        return history
 
     def _restore(self):
+        values, _ = self._read()
         variables = self._variables()
-        with h5py.File(self.path) as file:
-            shapes = [file[str(index)].shape for index in range(len(file))]
-            if shapes != [tuple(variable.shape) for variable in variables]:
-                raise ValueError(
-                    f"'{self.path}' is the state of another model: it has {len(shapes)} variables "
-                    f"of other shapes, expected {len(variables)}. Remove it to start anew."
-                )
-            for index, variable in enumerate(variables):
-                variable.assign(file[str(index)][()])
+        # Names of layers count on within a process; places and shapes tell models apart.
+        found = {name.partition(" ")[0]: value for name, value in values.items()}
+        own = {name.partition(" ")[0]: variable for name, variable in variables.items()}
+        if {place: value.shape for place, value in found.items()} != {
+            place: tuple(variable.shape) for place, variable in own.items()
+        }:
+            raise ValueError(
+                f"'{self.path}' is the state of another model: it has {len(found)} variables of "
+                f"other shapes, expected {len(own)}. {_CURE}"
+            )
+        for place, variable in own.items():
+            variable.assign(found[place])
+
+
+def _is_logs(logs):
+    return isinstance(logs, dict) and all(type(value) in (int, float) for value in logs.values())

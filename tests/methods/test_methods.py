@@ -103,7 +103,9 @@ def test_an_interrupted_training_ends_with_the_same_model(method, base, task, tm
     for callbacks in ([_Stop()], []):
         keras.utils.set_random_seed(0)
         try:
-            broken = adapt(method, base, task, state=tmp_path / "state.h5", callbacks=callbacks)
+            broken = adapt(
+                method, base, task, state=tmp_path / "state.safetensors", callbacks=callbacks
+            )
         except KeyboardInterrupt:
             assert callbacks
     for name, array in broken.pack().arrays.items():

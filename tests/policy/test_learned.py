@@ -49,5 +49,5 @@ def test_saved_policies_answer_alike(base, tmp_path):
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "policies.safetensors"
     path.write_bytes(b"no policies")
-    with pytest.raises(ValueError, match="holds no learned policies"):
+    with pytest.raises(ValueError, match="no file of learned policies"):
         LearnedPolicies.load(path)

@@ -196,7 +196,7 @@ def example_run():
 FILES = {
     "base.keras": "The base, a Keras model.",
     "english/c0.1/model.keras": "The merged model of the task, a plain Keras model.",
-    "english/c0.1/task.swr.h5": "The task pack: all that the task changes of the base.",
+    "english/c0.1/task.swr.safetensors": "The task pack: all that the task changes of the base.",
     "english/c0.1/model_int8.tflite": "The int8 model.",
     "english/c0.1/model_int8.json": "Its manifest: labels, front end, scales, operators.",
 }

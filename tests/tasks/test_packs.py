@@ -22,7 +22,7 @@ def task(base, arrays):
 
 @pytest.fixture
 def path(task, tmp_path):
-    path = tmp_path / "task.swr.h5"
+    path = tmp_path / "task.swr.safetensors"
     task.pack().save(path)
     return path
 
@@ -55,9 +55,9 @@ def test_round_trip_under_each_precision(dtype, tmp_path):
         pack = swr.TaskModel(base, [base.layers[0].name]).pack()
     finally:
         keras.config.set_dtype_policy("float32")
-    pack.save(tmp_path / "a.swr.h5")
-    loaded = swr.TaskPack.load(tmp_path / "a.swr.h5")
-    assert list(loaded.arrays) == list(pack.arrays)
+    pack.save(tmp_path / "a.swr.safetensors")
+    loaded = swr.TaskPack.load(tmp_path / "a.swr.safetensors")
+    assert loaded.arrays.keys() == pack.arrays.keys()
     for name, array in pack.arrays.items():
         assert loaded.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(loaded.arrays[name], array)
@@ -70,16 +70,20 @@ def test_a_file_is_little_larger_than_its_arrays(tmp_path):
     layers = swr.SuperNet(base).policy_layers
     for chosen in ([], list(layers)):
         pack = swr.TaskModel(base, chosen).pack()
-        pack.save(tmp_path / "a.swr.h5")
-        assert (tmp_path / "a.swr.h5").stat().st_size <= pack.num_bytes + 4096
+        pack.save(tmp_path / "a.swr.safetensors")
+        # Names, shapes and the policy stand in the header, as text.
+        header = 160 * len(pack.arrays) + 100 * len(layers)
+        assert (tmp_path / "a.swr.safetensors").stat().st_size <= pack.num_bytes + header
 
 
 def test_a_pack_is_saved_as_the_same_bytes_at_any_time(task, tmp_path):
     pack = task.pack()
-    pack.save(tmp_path / "a.swr.h5")
+    pack.save(tmp_path / "a.swr.safetensors")
     time.sleep(1.1)
-    pack.save(tmp_path / "b.swr.h5")
-    assert (tmp_path / "a.swr.h5").read_bytes() == (tmp_path / "b.swr.h5").read_bytes()
+    pack.save(tmp_path / "b.swr.safetensors")
+    assert (tmp_path / "a.swr.safetensors").read_bytes() == (
+        tmp_path / "b.swr.safetensors"
+    ).read_bytes()
 
 
 def test_packs_can_be_compared(task):
@@ -96,19 +100,19 @@ def test_every_damaged_byte_and_every_truncation_is_found(path):
         damaged = bytearray(data)
         damaged[position] ^= 0x10
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="is damaged|are damaged"):
+        with pytest.raises(ValueError, match="is damaged"):
             swr.TaskPack.load(path)
     for length in (0, 10, 511, 512, 1000, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(ValueError, match="is damaged|are damaged"):
+        with pytest.raises(ValueError, match="is damaged"):
             swr.TaskPack.load(path)
 
 
 def test_missing_file_and_other_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
-        swr.TaskPack.load(tmp_path / "none.swr.h5")
+        swr.TaskPack.load(tmp_path / "none.swr.safetensors")
     (tmp_path / "text").write_text("hello" * 300)
-    with pytest.raises(ValueError, match="no task pack"):
+    with pytest.raises(ValueError, match="no file of a task pack"):
         swr.TaskPack.load(tmp_path / "text")
 
 

@@ -63,15 +63,15 @@ def train(model, path, *callbacks, data=None, epochs=4):
 def test_an_interrupted_training_ends_with_the_same_weights(base, make, tmp_path):
     keras.utils.set_random_seed(0)
     whole = make(keras.models.clone_model(base))
-    expected = train(whole, tmp_path / "whole.h5")
+    expected = train(whole, tmp_path / "whole.safetensors")
     keras.utils.set_random_seed(0)
     broken = make(keras.models.clone_model(base))
     with pytest.raises(KeyboardInterrupt):
-        train(broken, tmp_path / "broken.h5", Interrupt())
+        train(broken, tmp_path / "broken.safetensors", Interrupt())
     keras.utils.set_random_seed(7)
     again = make(keras.models.clone_model(base))
-    assert Checkpoint(tmp_path / "broken.h5").initial_epoch == 2
-    resumed = train(again, tmp_path / "broken.h5")
+    assert Checkpoint(tmp_path / "broken.safetensors").initial_epoch == 2
+    resumed = train(again, tmp_path / "broken.safetensors")
     assert [{**logs, "seconds": 0} for logs in resumed] == [
         {**logs, "seconds": 0} for logs in expected
     ]
@@ -81,9 +81,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(base, make, tmp_path
 
 def test_a_finished_training_is_restored_without_a_step(base, tmp_path):
     first = keras.models.clone_model(base)
-    train(first, tmp_path / "state.h5")
+    train(first, tmp_path / "state.safetensors")
     second = keras.models.clone_model(base)
-    assert len(train(second, tmp_path / "state.h5")) == 4
+    assert len(train(second, tmp_path / "state.safetensors")) == 4
     for one, other in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -96,26 +96,26 @@ def test_an_interrupted_policy_search_ends_with_the_same_network(base, tmp_path)
         fit.run(search, Data(), 16, state=path, callbacks=callbacks, verbose=0)
         return search.network.get_weights()
 
-    expected = search(tmp_path / "whole.h5")
+    expected = search(tmp_path / "whole.safetensors")
     with pytest.raises(KeyboardInterrupt):
-        search(tmp_path / "broken.h5", Interrupt())
-    for one, other in zip(expected, search(tmp_path / "broken.h5"), strict=True):
+        search(tmp_path / "broken.safetensors", Interrupt())
+    for one, other in zip(expected, search(tmp_path / "broken.safetensors"), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(base, tmp_path):
-    path = tmp_path / "state.h5"
+    path = tmp_path / "state.safetensors"
     train(base, path)
     before = path.read_bytes()
-    with pytest.raises(FloatingPointError, match="after step 1 of epoch 5.*state.h5.*keeps"):
+    with pytest.raises(FloatingPointError, match="after step 1 of epoch 5.*keeps"):
         train(base, path, data=Data(factor=np.nan), epochs=6)
     assert path.read_bytes() == before
 
 
 def test_states_that_do_not_fit_are_refused(base, tmp_path):
-    path = tmp_path / "state.h5"
+    path = tmp_path / "state.safetensors"
     path.write_bytes(b"no HDF5")
-    with pytest.raises(ValueError, match="no state of a training"):
+    with pytest.raises(ValueError, match="no file of the state of a training"):
         Checkpoint(path)
     path.unlink()
     train(base, path)
