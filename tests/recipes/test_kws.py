@@ -72,7 +72,7 @@ def test_other_bad_inputs_stop_the_command_too(corpus, tmp_path, capsys):
     assert call_main(f"--data_dir={corpus},{corpus}", common) == 1
     assert "names must differ" in capsys.readouterr().err
     assert call_main(f"--data_dir={corpus}", f"--base={tmp_path}/none.keras", common) == 1
-    assert "which is no file" in capsys.readouterr().err
+    assert "There is no such file" in capsys.readouterr().err
     for path in (corpus / "no").iterdir():
         path.unlink()
     for split in ("validation", "testing"):
