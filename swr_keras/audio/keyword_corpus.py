@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from swr_keras.audio.audio import AudioError, read_audio
+from swr_keras.audio.audio import MIN_CLIP_SECONDS, AudioError, read_audio
 from swr_keras.audio.clips import Split, decode_clips
 from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.splits import SPLITS
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
-_SUFFIXES = (".wav", ".flac")
+_SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+_MAX_CLIP_SECONDS = 60.0
 _SILENCE_SHARE = 0.1
 
 
@@ -56,8 +57,8 @@ class KeywordCorpus:
         samples: length of a clip.
 
     Raises:
-        ValueError: the noise is missing, a keyword has no training clip or `unknown_cap` isn't
-            positive.
+        ValueError: the noise is missing, a keyword has no training clip or `clip_seconds` or
+            `unknown_cap` is out of range.
     """
 
     def __init__(
@@ -75,9 +76,14 @@ class KeywordCorpus:
         skip_unreadable: bool,
         seed: int,
     ) -> None:
-        if unknown_cap is not None and unknown_cap <= 0:
+        if not MIN_CLIP_SECONDS <= clip_seconds <= _MAX_CLIP_SECONDS:
             raise ValueError(
-                f"unknown_cap must be positive. Received: unknown_cap={unknown_cap}. "
+                f"clip_seconds must be {MIN_CLIP_SECONDS} to {_MAX_CLIP_SECONDS:g}. "
+                f"Received: clip_seconds={clip_seconds}."
+            )
+        if unknown_cap is not None and not 0 < unknown_cap < math.inf:
+            raise ValueError(
+                f"unknown_cap must be positive and finite. Received: unknown_cap={unknown_cap}. "
                 "Name no unknown words for no unknown class."
             )
         self.folder = folder
@@ -91,7 +97,7 @@ class KeywordCorpus:
         if SILENCE in self.labels and not self._noise_files:
             raise ValueError(
                 f"The silence class needs recordings in {noise_folder}; none found. "
-                "Copy the folder from Speech Commands, or pass --nosilence (silence=False)."
+                "Copy the folder from Speech Commands, or pass silence=False."
             )
         trained = set(clips["training"].classes.values())
         untrained = [label for label in self.labels if is_keyword(label) and label not in trained]

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from swr_keras.audio.messages import first_few
+from swr_keras.audio.regular_files import read_text
 
 SPLITS = ("training", "validation", "testing")
 _LIST_FILES = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
@@ -153,9 +155,17 @@ def _check_names(folder: Path, names: Iterable[str]) -> None:
         )
 
 
+def _plain_form(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
 def _read_list(path: Path, names: Collection[str]) -> Iterable[str]:
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = read_text(path, errors="surrogateescape").splitlines()
     entries = [line.strip() for line in lines if line.strip()]
+    by_form = {_plain_form(name): name for name in names}
+    entries = [
+        entry if entry in names else by_form.get(_plain_form(entry), entry) for entry in entries
+    ]
     missing = [entry for entry in entries if entry not in names]
     if missing:
         raise ValueError(
