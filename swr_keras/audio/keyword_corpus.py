@@ -1,6 +1,7 @@
 """What keyword data sets share: classes, shares of unknown and silence, decoding, noise."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,6 +139,7 @@ class KeywordCorpus:
             audio = np.delete(audio, list(errors), axis=0)
             names = self._readable(names, clips.classes, errors)
         labels = [clips.classes[name] for name in names]
+        _warn_of_silence(names, labels, audio)
         silence = 0
         if SILENCE in self.labels and not clips.complete:
             silence = share(sum(map(is_keyword, labels)), _SILENCE_SHARE)
@@ -185,6 +187,18 @@ class KeywordCorpus:
                 f"Clips that can't be used: {first_few(errors.values())}\nMend them."
             )
         return readable
+
+
+def _warn_of_silence(names: Sequence[str], labels: Sequence[str], audio: np.ndarray) -> None:
+    constant = (audio == audio[:, :1]).all(axis=1)
+    rows = zip(names, labels, constant, strict=True)
+    silent = [name for name, label, still in rows if still and label != SILENCE]
+    if silent:
+        warnings.warn(
+            f"Clips without any sound under a word's label: {first_few(silent)}\n"
+            "Remove them, or cut longer recordings around the word.",
+            stacklevel=3,
+        )
 
 
 def class_labels(keywords: Sequence[str], *, unknown: bool, silence: bool) -> tuple[str, ...]:

@@ -83,3 +83,10 @@ def test_words_match_in_decomposed_unicode(corpus):
         path = corpus / name
         path.write_text(path.read_text().replace("up/", "öffnen/"), encoding="utf-8")
     assert "o\u0308ffnen" in SpeechCommands(corpus, keywords=["öffnen"]).labels
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25])
+def test_clips_without_sound_are_named(corpus, write, level):
+    write(corpus / "yes" / "ann_nohash_0.wav", np.full(16000, level))
+    with pytest.warns(UserWarning, match="without any sound .*\n  yes/ann_nohash_0.wav"):
+        SpeechCommands(corpus, keywords=["yes"]).load("training")
