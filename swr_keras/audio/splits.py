@@ -41,7 +41,7 @@ def assign_splits(
             there is no list and a name isn't like `"word/<speaker>_nohash_<n>.wav"`.
     """
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
-    found = [path.name for path in lists.values() if path.is_file()]
+    found = [path.name for path in lists.values() if path.exists() or path.is_symlink()]
     if not found:
         _check_names(folder, names)
         return {name: hashed_split(name) for name in names}

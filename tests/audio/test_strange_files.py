@@ -90,3 +90,12 @@ def test_clips_without_sound_are_named(corpus, write, level):
     write(corpus / "yes" / "ann_nohash_0.wav", np.full(16000, level))
     with pytest.warns(UserWarning, match="without any sound .*\n  yes/ann_nohash_0.wav"):
         SpeechCommands(corpus, keywords=["yes"]).load("training")
+
+
+@pytest.mark.parametrize("case", ["fifo", "folder", "dangling"])
+def test_a_list_that_is_no_file_is_not_ignored(corpus, case):
+    path = corpus / "testing_list.txt"
+    path.unlink()
+    CASES[case][0](path)
+    with pytest.raises(ValueError, match=f"testing_list.txt: .*{CASES[case][1]}"):
+        SpeechCommands(corpus, keywords=["yes"])
