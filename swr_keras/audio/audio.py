@@ -2,15 +2,23 @@
 
 import os
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
 from swr_keras.audio.messages import legible
+from swr_keras.audio.regular_files import check_regular
 
 MIN_CLIP_SECONDS = 0.1
+MAX_SECONDS = 3600
 _MAX_PEAK = 2.0
+_RATES_HZ = (1000, 768_000)
+_MAX_FRAMES = 2**28
+_BLOCK = 2**20
+# Writers that don't know the length in advance declare 0 or about the largest number.
+_UNKNOWN_WAV_BYTES = 0x7FFFF000
 
 
 class AudioError(ValueError):
@@ -24,7 +32,7 @@ def read_audio(
     resample: bool = False,
     reader: str = "soundfile",
 ) -> np.ndarray:
-    """Reads a mono WAV or FLAC file.
+    """Reads a mono file: WAV, FLAC, or what else libsndfile reads (Ogg, MP3, AIFF).
 
     Args:
         path: the file.
@@ -38,8 +46,9 @@ def read_audio(
         float32 `(samples,)` in [-1, 1].
 
     Raises:
-        AudioError: the file is not readable as audio, empty, not mono, at another rate, shorter
-            than 0.1 s, or holds NaN, infinite or unscaled samples.
+        AudioError: the file is not a regular file, not readable as audio, cut off, empty, not
+            mono, at another rate or one outside 1 to 768 kHz, shorter than 0.1 s, longer than an
+            hour, or holds NaN, infinite or unscaled samples.
         ImportError: `reader="tensorflow_io"` where its native operations don't load.
         ValueError: the reader is unknown.
     """
@@ -47,13 +56,18 @@ def read_audio(
         raise ValueError(f"reader must be one of {sorted(_READERS)}. Received: reader={reader!r}.")
     path = os.fspath(path)
     name = legible(path)
+    try:
+        check_regular(path)
+    except ValueError as error:
+        raise AudioError(str(error)) from error
     frames, rate_hz = _READERS[reader](path)
+    _check_rate(name, rate_hz)
     audio = _checked_mono(name, frames)
     if rate_hz != sample_rate_hz:
         if not resample:
             raise AudioError(
                 f"{name}: the sample rate is {rate_hz} Hz, expected {sample_rate_hz} Hz. "
-                "Pass --resample (resample=True) to convert it while reading."
+                "Pass resample=True to convert it while reading."
             )
         audio = soxr.resample(audio, rate_hz, sample_rate_hz, quality="HQ")
     seconds = len(audio) / sample_rate_hz
@@ -107,10 +121,69 @@ def _checked_mono(name: str, frames: np.ndarray) -> np.ndarray:
     return audio
 
 
+def _check_rate(name: str, rate_hz: int) -> None:
+    low, high = _RATES_HZ
+    if not low <= rate_hz <= high:
+        raise AudioError(
+            f"{name}: the sample rate is {rate_hz} Hz, expected {low} to {high} Hz. "
+            "Remove the file or export it again."
+        )
+
+
+def _check_header(name: str, sound: soundfile.SoundFile) -> None:
+    _check_rate(name, sound.samplerate)
+    if sound.channels != 1:
+        raise AudioError(
+            f"{name}: the file has {sound.channels} channels, expected 1. Convert it to mono first."
+        )
+    _check_length(name, sound.frames, sound.samplerate)
+
+
+def _check_length(name: str, frames: int, rate_hz: int) -> None:
+    if frames > min(MAX_SECONDS * rate_hz, _MAX_FRAMES):
+        raise AudioError(
+            f"{name}: the file declares or holds {frames} samples at {rate_hz} Hz, expected at "
+            f"most {MAX_SECONDS} s and {_MAX_FRAMES} samples. Cut it, or export it again."
+        )
+
+
+def _read_blocks(name: str, sound: soundfile.SoundFile) -> np.ndarray:
+    blocks = [np.zeros((0, 1), np.float32)]
+    held = 0
+    while held < sound.frames:
+        block = sound.read(min(_BLOCK, sound.frames - held), dtype="float32", always_2d=True)
+        if not len(block):
+            raise AudioError(
+                f"{name}: cut off after {held} of {sound.frames} samples. Copy or export it again."
+            )
+        blocks.append(block)
+        held += len(block)
+    return np.concatenate(blocks)
+
+
+def _check_complete(path: str, file: BinaryIO) -> None:
+    """Refuses a WAV file that ends before its samples do, which libsndfile reads without a word."""
+    size = os.fstat(file.fileno()).st_size
+    header = file.read(12)
+    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                held = size - file.tell()
+                if held < length < _UNKNOWN_WAV_BYTES:
+                    raise AudioError(
+                        f"{legible(path)}: cut off after {held} of {length} bytes of samples. "
+                        "Copy or export it again."
+                    )
+                break
+            file.seek(length + length % 2, os.SEEK_CUR)
+    file.seek(0)
+
+
 def _not_audio(path: str, reason: object) -> AudioError:
     return AudioError(
-        f"{legible(path)}: can't be read as audio ({reason}). Expected a WAV or FLAC file; "
-        "remove it or export it again."
+        f"{legible(path)}: can't be read as audio ({reason}). "
+        "Expected WAV, FLAC, Ogg, MP3 or AIFF; remove it or export it again."
     )
 
 
@@ -118,7 +191,10 @@ def _read_with_soundfile(path: str) -> tuple[np.ndarray, int]:
     try:
         # Given a path, soundfile refuses names that aren't UTF-8.
         with open(path, "rb") as file:
-            return soundfile.read(file, dtype="float32", always_2d=True)
+            _check_complete(path, file)
+            with soundfile.SoundFile(file) as sound:
+                _check_header(legible(path), sound)
+                return _read_blocks(legible(path), sound), sound.samplerate
     except soundfile.LibsndfileError as error:
         raise _not_audio(path, error.error_string) from error
     except OSError as error:

@@ -1,20 +1,22 @@
 """What keyword data sets share: classes, shares of unknown and silence, decoding, noise."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from swr_keras.audio.audio import AudioError, read_audio
+from swr_keras.audio.audio import MIN_CLIP_SECONDS, AudioError, read_audio
 from swr_keras.audio.clips import Split, decode_clips
 from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.splits import SPLITS
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
-_SUFFIXES = (".wav", ".flac")
+_SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+_MAX_CLIP_SECONDS = 60.0
 _SILENCE_SHARE = 0.1
 
 
@@ -56,8 +58,8 @@ class KeywordCorpus:
         samples: length of a clip.
 
     Raises:
-        ValueError: the noise is missing, a keyword has no training clip or `unknown_cap` isn't
-            positive.
+        ValueError: the noise is missing, a keyword has no training clip or `clip_seconds` or
+            `unknown_cap` is out of range.
     """
 
     def __init__(
@@ -75,9 +77,14 @@ class KeywordCorpus:
         skip_unreadable: bool,
         seed: int,
     ) -> None:
-        if unknown_cap is not None and unknown_cap <= 0:
+        if not MIN_CLIP_SECONDS <= clip_seconds <= _MAX_CLIP_SECONDS:
             raise ValueError(
-                f"unknown_cap must be positive. Received: unknown_cap={unknown_cap}. "
+                f"clip_seconds must be {MIN_CLIP_SECONDS} to {_MAX_CLIP_SECONDS:g}. "
+                f"Received: clip_seconds={clip_seconds}."
+            )
+        if unknown_cap is not None and not 0 < unknown_cap < math.inf:
+            raise ValueError(
+                f"unknown_cap must be positive and finite. Received: unknown_cap={unknown_cap}. "
                 "Name no unknown words for no unknown class."
             )
         self.folder = folder
@@ -91,7 +98,7 @@ class KeywordCorpus:
         if SILENCE in self.labels and not self._noise_files:
             raise ValueError(
                 f"The silence class needs recordings in {noise_folder}; none found. "
-                "Copy the folder from Speech Commands, or pass --nosilence (silence=False)."
+                "Copy the folder from Speech Commands, or pass silence=False."
             )
         trained = set(clips["training"].classes.values())
         untrained = [label for label in self.labels if is_keyword(label) and label not in trained]
@@ -132,6 +139,7 @@ class KeywordCorpus:
             audio = np.delete(audio, list(errors), axis=0)
             names = self._readable(names, clips.classes, errors)
         labels = [clips.classes[name] for name in names]
+        _warn_of_silence(names, labels, audio)
         silence = 0
         if SILENCE in self.labels and not clips.complete:
             silence = share(sum(map(is_keyword, labels)), _SILENCE_SHARE)
@@ -179,6 +187,18 @@ class KeywordCorpus:
                 f"Clips that can't be used: {first_few(errors.values())}\nMend them."
             )
         return readable
+
+
+def _warn_of_silence(names: Sequence[str], labels: Sequence[str], audio: np.ndarray) -> None:
+    constant = (audio == audio[:, :1]).all(axis=1)
+    rows = zip(names, labels, constant, strict=True)
+    silent = [name for name, label, still in rows if still and label != SILENCE]
+    if silent:
+        warnings.warn(
+            f"Clips without any sound under a word's label: {first_few(silent)}\n"
+            "Remove them, or cut longer recordings around the word.",
+            stacklevel=3,
+        )
 
 
 def class_labels(keywords: Sequence[str], *, unknown: bool, silence: bool) -> tuple[str, ...]:

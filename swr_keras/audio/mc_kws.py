@@ -17,6 +17,7 @@ from swr_keras.audio.keyword_corpus import (
     class_labels,
 )
 from swr_keras.audio.messages import first_few
+from swr_keras.audio.regular_files import read_text
 from swr_keras.audio.splits import SPLITS, split_speakers
 
 _AUDIO_FOLDER = "WAV"
@@ -87,8 +88,8 @@ class MandarinKWS(KeywordCorpus):
         if silence and noise_folder is None:
             raise ValueError(
                 "The silence class needs background recordings. Received: noise_folder=None. "
-                "Pass the folder _background_noise_ of Speech Commands (--noise_dir), or "
-                "--nosilence (silence=False)."
+                "Pass the folder _background_noise_ of Speech Commands as noise_folder, or "
+                "pass silence=False."
             )
         folder = Path(folder)
         utterances = _read_table(folder)
@@ -146,10 +147,7 @@ def _read_table(folder: Path) -> list[_Utterance]:
             f"{path} doesn't exist. Pass the folder of the unpacked corpus, which holds {_TABLE} "
             f"and {_AUDIO_FOLDER}/<speaker>/<utterance>.wav."
         )
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be text in UTF-8 ({error}). Convert it.") from error
+    lines = read_text(path).split("\n")
     rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     header = [re.sub(r"\W|_", "", name).upper() for name in rows[0]]
     wanted = [column.replace("_", "") for column in _COLUMNS]
@@ -215,9 +213,10 @@ def _read_words(path: Path, counts: Mapping[str, int]) -> dict[str, list[str]]:
             f"{path} doesn't exist. Write it as JSON that names each transcription in one list:\n"
             f"  {example}\nTranscriptions of the corpus: {first_few(lines, _TRANSCRIPTIONS_SHOWN)}"
         )
+    text = read_text(path)
     try:
-        words = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        words = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must be JSON in UTF-8, {example}: {error}.") from error
     if not _are_word_lists(words):
         raise ValueError(f"{path} must hold lists of words, {example}. Received: {words!r:.200}.")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from swr_keras.audio.keyword_corpus import (
     audio_files,
     class_labels,
 )
-from swr_keras.audio.messages import first_few
+from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.splits import SPLITS, assign_splits, check_speakers, speaker_of
 
 GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
@@ -61,6 +62,8 @@ class SpeechCommands(KeywordCorpus):
         labels: class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
         sample_rate_hz: rate of the loaded audio, in Hz.
         samples: length of a clip.
+        left_out: what lies in the folder and isn't read: empty word folders, clips beside the
+            word folders, nested folders and files of other formats, by name.
 
     Raises:
         ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
@@ -105,6 +108,17 @@ class SpeechCommands(KeywordCorpus):
             skip_unreadable=skip_unreadable,
             seed=seed,
         )
+        self.left_out = _left_out(folder, files)
+
+
+def _left_out(folder: Path, files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Returns the empty word folders, nested folders and files that aren't read as clips."""
+    empty = [f"{word}/" for word, names in files.items() if not names]
+    known = {name for names in files.values() for name in names}
+    entries = [f"{word}/{path.name}" for word in files for path in (folder / word).iterdir()]
+    strays = [path.name for path in audio_files(folder)]
+    unread = [name for name in entries if name not in known and "/." not in name]
+    return tuple(sorted(map(legible, [*empty, *strays, *unread])))
 
 
 def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -118,7 +132,7 @@ def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
     }
     if not any(files.values()):
         raise ValueError(
-            f"{folder} holds no word folder with WAV or FLAC files. "
+            f"{folder} holds no word folder with audio files. "
             f"Expected <word>/<speaker>_nohash_<n>.wav. Found folders: {words}."
         )
     return files
@@ -130,6 +144,13 @@ def _choose_words(
     unknown_words: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     available = [word for word, names in files.items() if names]
+    by_form = {unicodedata.normalize("NFC", word): word for word in available}
+    if keywords is not None:
+        keywords = [by_form.get(unicodedata.normalize("NFC", word), word) for word in keywords]
+    if unknown_words is not None:
+        unknown_words = [
+            by_form.get(unicodedata.normalize("NFC", word), word) for word in unknown_words
+        ]
     if keywords is None:
         keywords = [word for word in available if word not in (unknown_words or ())]
         unknown_words = unknown_words or ()

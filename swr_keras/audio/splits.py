@@ -2,12 +2,14 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from swr_keras.audio.messages import first_few
+from swr_keras.audio.regular_files import read_text
 
 SPLITS = ("training", "validation", "testing")
 _LIST_FILES = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
@@ -39,7 +41,7 @@ def assign_splits(
             there is no list and a name isn't like `"word/<speaker>_nohash_<n>.wav"`.
     """
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
-    found = [path.name for path in lists.values() if path.is_file()]
+    found = [path.name for path in lists.values() if path.exists() or path.is_symlink()]
     if not found:
         _check_names(folder, names)
         return {name: hashed_split(name) for name in names}
@@ -153,9 +155,17 @@ def _check_names(folder: Path, names: Iterable[str]) -> None:
         )
 
 
+def _plain_form(name: str) -> str:
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
 def _read_list(path: Path, names: Collection[str]) -> Iterable[str]:
-    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = read_text(path, errors="surrogateescape").splitlines()
     entries = [line.strip() for line in lines if line.strip()]
+    by_form = {_plain_form(name): name for name in names}
+    entries = [
+        entry if entry in names else by_form.get(_plain_form(entry), entry) for entry in entries
+    ]
     missing = [entry for entry in entries if entry not in names]
     if missing:
         raise ValueError(

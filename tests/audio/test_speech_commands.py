@@ -180,7 +180,7 @@ def test_all_bad_clips_are_reported_at_once(corpus, write):
 
 
 def test_another_rate_needs_resample(corpus):
-    with pytest.raises(AudioError, match="16000 Hz, expected 8000 Hz.*--resample"):
+    with pytest.raises(AudioError, match="16000 Hz, expected 8000 Hz.*resample=True"):
         SpeechCommands(corpus, sample_rate_hz=8000).load("testing")
     split = SpeechCommands(corpus, sample_rate_hz=8000, resample=True).load("testing")
     assert split.audio.shape[1] == 8000

@@ -109,3 +109,15 @@ def test_the_draw_of_speakers_follows_the_seed_alone():
 def test_every_split_needs_a_speaker():
     with pytest.raises(ValueError, match=r"Received: 2 speakers, \['a', 'b'\]"):
         split_speakers(["b", "a"], seed=0)
+
+
+@pytest.mark.parametrize(
+    "entry", ["./öffnen/bo_nohash_0.wav", "öffnen\\bo_nohash_0.wav", "o\u0308ffnen/bo_nohash_0.wav"]
+)
+def test_lists_may_write_a_name_in_another_form(tmp_path, entry):
+    (tmp_path / "validation_list.txt").write_text(f"{entry}\n", encoding="utf-8")
+    (tmp_path / "testing_list.txt").write_text("öffnen/cy_nohash_0.wav\n", encoding="utf-8")
+    names = [f"öffnen/{speaker}_nohash_0.wav" for speaker in ("ann", "bo", "cy")]
+    assert assign_splits(tmp_path, names) == dict(
+        zip(names, ("training", "validation", "testing"), strict=True)
+    )
