@@ -75,7 +75,9 @@ def read_bytes(path: str | os.PathLike, *, kind: str, most_bytes: int = _MOST_BY
             return file.read(most_bytes)
     except FileNotFoundError:
         raise FileNotFoundError(
-            errno.ENOENT, f"There is no such file (or a link leads nowhere), expected {kind}", os.fspath(path)
+            errno.ENOENT,
+            f"There is no such file (or a link leads nowhere), expected {kind}",
+            os.fspath(path),
         ) from None
     except OSError as error:
         raise ValueError(f"'{path}' can't be read as {kind}: {error.strerror}.") from None

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from absl import flags
 import swr_keras as swr
 from swr_keras.export import LiteModel
 from swr_keras.jobs.run import Run
-from swr_keras.recipes import kws
+from swr_keras.recipes import kws, native_lines
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import parse
 
@@ -164,10 +165,12 @@ def folders(tmp_path_factory, write_corpus):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, folders):
-    """A finished run's folder and what it printed."""
+    """A finished run's folder and what it printed, which has no line of native code."""
     output = tmp_path_factory.mktemp("runs") / "run"
     done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    written = (done.stdout + done.stderr).encode().splitlines()
+    assert not [line for line in written if native_lines.NATIVE.match(line)]
     return output, done.stdout
 
 
@@ -251,6 +254,21 @@ def test_a_finished_run_is_left_alone_by_other_settings_and_does_no_job_twice(fi
     assert done.returncode == 0, done.stderr[-3000:]
     assert "9 of 9 jobs were done before" in done.stdout
     assert "Epoch" not in done.stdout
+
+
+def test_only_what_matters_is_written_to_the_terminal():
+    lines = [
+        b"I0000 00:00:1795712885.774509   18446 port.cc:153] oneDNN custom operations are on.\n",
+        b"WARNING: All log messages before absl::InitializeLog() is called are written\n",
+        b"fully_quantize: 0, inference_type: 6, input_inference_type: INT8\n",
+        b"W0000 00:00:1795714469.192787   31027 tf_tfl_flatbuffer_helpers.cc:364] Ignored\n",
+        b"Error: a clip is damaged\n",
+        b"UserWarning: I0000 is no reason to worry\n",
+        b"F0000 00:00:1795714469.192787   31027 abort.cc:1] the end\n",
+    ]
+    kept = io.BytesIO()
+    native_lines.copy(lines, kept)
+    assert kept.getvalue().splitlines(keepends=True) == lines[4:]
 
 
 def test_help_reads_well():

@@ -1,0 +1,114 @@
+"""The keyword-spotting recipe, from recordings to files."""
+
+import dataclasses
+import pathlib
+import platform
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from swr_keras.accounting import summary
+from swr_keras.audio.keyword_task import combine
+from swr_keras.files import write_atomically
+from swr_keras.jobs.folder import RunFolder
+from swr_keras.jobs.local import run_local
+from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
+from swr_keras.jobs.table import results_table
+from swr_keras.model_files import load_model
+from swr_keras.recipes.kws_corpora import load_tasks
+from swr_keras.recipes.kws_jobs import plan
+from swr_keras.recipes.kws_settings import KwsSettings
+from swr_keras.recipes.setting_flags import as_flat
+from swr_keras.reporting import render_report
+from swr_keras.version import __version__
+
+_FILES = {
+    "base.keras": "the base that all tasks share; base.json has its class names",
+    "results.json": "everything that was measured",
+    "<task>/c<cost>/model.keras": "the task's merged model, of plain Keras layers",
+    "<task>/c<cost>/task.swr.safetensors": "the task pack: what the task owns, for a TaskLibrary",
+    "<task>/c<cost>/policy.json": "which layers the task changes",
+    "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
+    "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
+    "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
+    "<task>/<method>/": "the same of the methods that it is compared with",
+    "jobs/": "what each job was and found, and from where it goes on",
+    "settings.json": "what was asked for",
+}
+
+
+def run(settings: KwsSettings) -> None:
+    """Runs the recipe, writes its folder and prints its table; goes on with a run that stopped.
+
+    Raises:
+        ValueError: For anything wrong with the recordings, the base or the output folder, before
+            training starts.
+        FloatingPointError: If a loss is NaN; run again, it would go on from the last good epoch.
+        OSError: If a file can't be written.
+    """
+    settings = settings.resolved()
+    tasks = load_tasks(settings.corpora, settings.hearing, settings.seed)
+    for task in tasks:
+        for note in task.notes:
+            print(f"{task.name}: {note}")
+    base_task = combine(
+        tasks,
+        dataclasses.replace(settings.hearing, train_snr_db=settings.noise.base_snr_db),
+        share_unknown=settings.corpora.share_unknown,
+    )
+    jobs = plan(settings, tasks, base_task)
+    folder = RunFolder(pathlib.Path(settings.output_dir))
+    folder.check(jobs)
+    with folder.locked(as_flat(settings)):
+        if folder.resumed:
+            print(f"Going on with the run in {folder.path}.", flush=True)
+        every = {task.name: task for task in (*tasks, base_task)}
+        results = run_local(
+            jobs, folder, every, verbose=1 if sys.stdout.isatty() else 2, report=_say
+        )
+        base = load_model(folder.path / "base.keras")
+        found = Run(
+            settings=as_flat(settings.resolved(base)),
+            base=_facts(base, base_task.input_shape),
+            tasks=tuple(TaskFacts(t.name, t.labels, t.examples, t.notes) for t in tasks),
+            results=tuple(results),
+            versions=_versions(),
+        )
+        found.save(folder.path)
+        page = folder.path / "report.html"
+        text = render_report(found, title=_title(settings), files=_FILES)
+        write_atomically(page, text.encode())
+    print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}")
+
+
+def _facts(base, input_shape):
+    costs = summary(base, input_shape=input_shape)
+    return BaseFacts(
+        name=base.name,
+        parameters=costs.parameters,
+        multiplies=costs.multiplies,
+        num_bytes=sum(np.asarray(weight).nbytes for weight in base.weights),
+    )
+
+
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "tensorflow": tf.version.VERSION,
+        "numpy": np.__version__,
+        "swr_keras": __version__,
+    }
+
+
+def _title(settings):
+    snr_db = settings.noise.test_snr_db
+    if not snr_db:
+        return "Keyword spotting"
+    return f"Keyword spotting in noise, at an SNR of {snr_db[0]:g} to {snr_db[1]:g} dB"
+
+
+def _say(line):
+    print(line, flush=True)
