@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from swr_keras.graph import walk
 from swr_keras.policy.policy import Policy, check_reading, check_target_cost
+from swr_keras.training.heads import default_loss, default_metrics
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task_model import TaskModel
@@ -168,8 +168,8 @@ def fit_classifier(
     """Compiles and fits a classifier with Adam, a cosine to 0 and cross-entropy."""
     model.compile(
         keras.optimizers.Adam(learning_rate),
-        classification_loss(model),
-        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+        default_loss(model),
+        metrics=default_metrics(model),
     )
     # Variables made while the step is traced would keep its graph in memory for good.
     model.optimizer.build(model.trainable_variables)
@@ -202,7 +202,7 @@ def fit_policy(
     """
     search.compile(
         keras.optimizers.Adam(learning_rate),
-        classification_loss(search.supernet),
+        default_loss(search.supernet),
         cost_weight=cost_weight,
     )
     steps_per_epoch = max(steps // SEARCH_EPOCHS, 1)
@@ -223,11 +223,3 @@ def cosine_decay(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
     return keras.callbacks.LearningRateScheduler(
         lambda epoch, _: 0.5 * learning_rate * (1.0 + math.cos(math.pi * epoch / epochs))
     )
-
-
-def classification_loss(model: keras.Model) -> keras.losses.Loss:
-    """Returns the sparse cross-entropy for a model that ends in logits or in a softmax."""
-    *_, (_, last) = walk(getattr(model, "model", model))
-    softmax = getattr(last, "activation", None) is keras.activations.softmax
-    softmax = softmax or isinstance(last, keras.layers.Softmax)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
