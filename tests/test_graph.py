@@ -9,7 +9,7 @@ from swr_keras.graph import copy_model
 
 
 def three_classes(inputs, x):
-    return keras.Model(inputs, layers.Dense(3, name="head")(layers.Dense(4, name="dense")(x)))
+    return keras.Model(inputs, layers.Dense(3, name="head")(layers.Dense(4, name="hidden")(x)))
 
 
 def text_vectorization(**kwargs):

@@ -114,9 +114,11 @@ def _check_inputs(found, model):
 
 
 def _fits(found, expected):
-    if not hasattr(found, "shape") or found.shape.rank is None:
-        return hasattr(found, "shape")
-    is_text = found.dtype == tf.string
-    return is_text == (expected.dtype == "string") and found.shape.is_compatible_with(
-        [size or None for size in expected.shape]
-    )
+    if not hasattr(found, "shape"):
+        return False
+    if (found.dtype == tf.string) != (expected.dtype == "string"):
+        return False
+    shapes = [expected.shape]
+    if expected.shape[-1] == 1:  # Keras adds an axis of size 1.
+        shapes.append(expected.shape[:-1])
+    return any(found.shape.is_compatible_with(shape) for shape in shapes)

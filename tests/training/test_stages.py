@@ -277,30 +277,6 @@ def test_transfer_runs_all_stages_within_budget(base, dataset):
         transfer.transfer(base, None, target_cost=0.1, reading="bugdet")
 
 
-def classifier(activation):
-    inputs = keras.Input((5,))
-    x = keras.layers.Dense(4)(inputs)
-    outputs = keras.layers.Dense(3, activation=activation, name="inner_head")(x)
-    return keras.Model(inputs, outputs, name="inner")
-
-
-@pytest.mark.parametrize(
-    ("last", "from_logits"),
-    [
-        ([keras.layers.Dense(3)], True),
-        ([keras.layers.Dense(3, activation="softmax")], False),
-        ([keras.layers.Dense(3), keras.layers.Softmax()], False),
-        ([classifier(None)], True),
-        ([classifier("softmax")], False),
-    ],
-)
-def test_loss_follows_the_output_of_the_base(last, from_logits):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), *last])
-    assert transfer.classification_loss(model).from_logits == from_logits
-    wrapped = swr.SuperNet(model)
-    assert transfer.classification_loss(wrapped).from_logits == from_logits
-
-
 def test_layers_chosen_by_hand_must_exist(base):
     policy = swr.TaskModel(base, ["conv"]).policy
     assert policy.selected_layers == ("conv",)
