@@ -94,23 +94,25 @@ def _from_py_dataset(data):
 
 
 def _check_inputs(found, model):
-    expected = model.inputs
-    structure = {} if isinstance(model, keras.Sequential) else model.input
-    if isinstance(structure, dict):
-        given = [found.get(name) for name in structure] if isinstance(found, dict) else None
-        given = given if structure else [found]
-    elif isinstance(found, dict):
-        given = [found.get(tensor.name) for tensor in expected]
-        given = given if len(found) == len(given) else None
-    else:
-        given = list(found) if isinstance(found, tuple | list) else [found]
-    fits = given is not None and len(given) == len(expected)
-    if not (fits and all(map(_fits, given, expected))):
+    expected, given = model.inputs, _in_order(found, model)
+    if len(given) != len(expected) or not all(map(_fits, given, expected)):
         wanted = {tensor.name: (tensor.shape, tensor.dtype) for tensor in expected}
         raise ValueError(
             f"The data don't fit the inputs of '{model.name}'. Received: batches of {found}; "
             f"expected {wanted}. Batch the data and give each input its shape and dtype."
         )
+
+
+def _in_order(found, model):
+    """Returns the inputs in the order of the model's; none if their structures differ."""
+    if isinstance(model, keras.Sequential):
+        return [found]
+    if isinstance(model.input, dict):
+        return [found.get(name) for name in model.input] if isinstance(found, dict) else []
+    if isinstance(found, dict):
+        names = [tensor.name for tensor in model.inputs]
+        return [found[name] for name in names] if set(found) == set(names) else []
+    return list(found) if isinstance(found, tuple | list) else [found]
 
 
 def _fits(found, expected):

@@ -277,6 +277,23 @@ def test_transfer_runs_all_stages_within_budget(base, dataset):
         transfer.transfer(base, None, target_cost=0.1, reading="bugdet")
 
 
+def test_a_policy_that_opens_nothing_is_pointed_out(base, recwarn):
+    swr.TaskModel(base, [])
+    assert not [w for w in recwarn if "target cost" in str(w.message)]
+    layers = swr.SuperNet(base).policy_layers
+    sizes = [layer.num_parameters() for layer in layers.values()]
+    smallest = min(sizes) / sum(sizes)
+
+    def policy(cost):
+        return swr.Policy.from_probabilities(list(layers), sizes, [0.9] * len(sizes), cost)
+
+    message = f"target cost of 0.1 changes no layer.*smallest.* is {smallest:.3g}"
+    with pytest.warns(UserWarning, match=message):
+        swr.TaskModel(base, policy(0.1))
+    assert policy(0.1).smallest_cost == smallest
+    assert len(policy(smallest).selected_layers) == 1
+
+
 def test_layers_chosen_by_hand_must_exist(base):
     policy = swr.TaskModel(base, ["conv"]).policy
     assert policy.selected_layers == ("conv",)
