@@ -100,3 +100,10 @@ def test_augmentation_in_a_base_is_off_at_inference(nested):
     task = swr.SuperNet(base)
     task.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     task.fit(x, np.arange(3), verbose=0)
+
+
+def test_operations_that_keras_cannot_serialize_are_shared():
+    inputs = keras.Input((2,))
+    x = keras.ops.clip(layers.Dense(2)(inputs), -1.0, np.float32([0.1, 0.2]))
+    base = keras.Model(inputs, layers.Dense(3)(x))
+    np.testing.assert_array_equal(swr.reparametrize(base)(np.ones((2, 2))), base(np.ones((2, 2))))

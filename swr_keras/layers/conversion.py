@@ -15,12 +15,11 @@ from swr_keras.graph import (
     copy_weights,
     is_graph,
     live_config,
-    structure,
-    symbolic,
     walk,
 )
 from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
+from swr_keras.layers.output_path import calls_after, last_with_weights
 
 logger = logging.getLogger(__name__)
 
@@ -161,8 +160,9 @@ def reparametrize(
         raise ValueError(
             f"A head '{head}' of {num_classes} outputs does not fit '{base.name}', which has "
             f"{base.outputs[0].shape[-1]}: what comes after it fixes the number of classes. "
-            f"Received: {_after(base, head)} between the head and the output. Keep the number of "
-            "classes, name another layer by `head=`, or rebuild the model with its head last."
+            f"Received: {calls_after(base, str(head))} between the head and the output. Keep the "
+            "number of classes, name another layer by `head=`, or rebuild the model with its head "
+            "last."
         ) from cause
     if not policy_layers(model):
         raise ValueError(
@@ -196,7 +196,7 @@ def find_head(base: keras.Model, head: str | None = None) -> str:
             f"`head` must name a layer with weights. Received: head={head!r}; model "
             f"'{base.name}' has {list(weighted)}."
         )
-    found = [head] if head else _last_with_weights(base)
+    found = [head] if head else last_with_weights(base, ignored=tuple(_NORMALIZATION))
     if len(found) != 1:
         raise ValueError(
             f"The output of a classifier must come from one head. Received: '{base.name}', whose "
@@ -211,41 +211,6 @@ def find_head(base: keras.Model, head: str | None = None) -> str:
             f"{type(layer).__name__}. Name the head by `head=`."
         )
     return path
-
-
-def _last_with_weights(base):
-    """Paths of the last layers with weights, batch norm aside, on every way to the output."""
-    graph = structure(base)
-    producers = {id(tensor): call for call in graph.calls for tensor in symbolic(call.output)}
-    waiting, seen, found = symbolic(graph.outputs)[:1], set(), {}
-    while waiting:
-        call = producers.get(id(waiting.pop()))
-        if call is None or id(call) in seen:
-            continue
-        seen.add(id(call))
-        if _has_own_weights(call.operation):
-            found[call.path] = True
-        else:
-            waiting.extend(call.inputs)
-    return list(found)
-
-
-def _has_own_weights(operation):
-    """Whether an operation has weights that aren't the state of a random generator."""
-    weights = [v for v in getattr(operation, "weights", ()) if "seed_generator" not in v.path]
-    return bool(weights) and type(operation) not in _NORMALIZATION
-
-
-def _after(base, head):
-    """Describes each use of what the head computes, up to the output."""
-    reached: set[int] = set()
-    found = []
-    for call in structure(base).calls:
-        if call.path == head or any(id(tensor) in reached for tensor in call.inputs):
-            reached.update(id(tensor) for tensor in symbolic(call.output))
-            if call.path != head:
-                found.append(f"'{call.path}' ({type(call.operation).__name__})")
-    return found
 
 
 def frozen_layers(model: keras.Model) -> dict[str, keras.Layer]:

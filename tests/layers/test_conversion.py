@@ -179,13 +179,6 @@ def test_a_frozen_base_leaves_the_same_to_train(mode):
     assert not base.trainable and not base.get_layer("head").trainable
 
 
-def test_operations_that_keras_cannot_serialize_are_shared():
-    inputs = keras.Input((2,))
-    x = keras.ops.clip(layers.Dense(2)(inputs), -1.0, np.float32([0.1, 0.2]))
-    base = keras.Model(inputs, layers.Dense(3)(x))
-    np.testing.assert_array_equal(swr.reparametrize(base)(np.ones((2, 2))), base(np.ones((2, 2))))
-
-
 def test_a_merged_model_can_be_saved_and_loaded(tmp_path):
     inputs = keras.Input((4,))
     x = layers.Lambda(lambda t: 2.0 * t, output_shape=lambda shape: shape)(inputs)
