@@ -2,8 +2,7 @@
 
 import dataclasses
 import inspect
-import tempfile
-import types
+import random
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -88,28 +87,33 @@ def _rebuild(model, copied):
 
 
 def copy_layer(layer: keras.Layer) -> keras.Layer:
-    """Makes a new, unbuilt layer of the same configuration."""
-    config = config_of(layer)
+    """Makes a new, unbuilt layer of the same configuration and with the very same functions."""
+    config = live_config(layer)
     if isinstance(layer, keras.layers.Lambda):
+        # `Lambda.from_config` refuses Python functions; the functions themselves are at hand here.
+        config |= {"function": layer.function, "mask": layer.mask, "arguments": layer.arguments}
         if isinstance(config.get("output_shape"), dict):
             # A function, which is not at hand; Keras infers the shape from the one of the layer.
             del config["output_shape"]
-        # `Lambda.from_config` refuses Python functions.
-        return keras.layers.Lambda(**config | {"arguments": layer.arguments})
-    return layer.from_config(config)
+        return type(layer)(**config)
+    if type(layer) is keras.layers.TimeDistributed:
+        return keras.layers.TimeDistributed(**{**config, "layer": copy_layer(layer.layer)})
+    try:
+        return layer.from_config(config)
+    except TypeError:  # A class whose `from_config` insists on functions in serialized form.
+        return layer.from_config(layer.get_config())
 
 
-def config_of(layer: keras.Layer) -> dict[str, Any]:
-    """Returns the configuration of a layer with its own functions in it, not their descriptions.
+def live_config(layer: keras.Layer) -> dict[str, Any]:
+    """Returns the configuration of a layer with functions themselves, not their serialized form.
 
-    Functions that aren't registered can be described, but not found again by the description.
+    A Python lambda, as an activation say, has no form that Keras reads back.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
         config = layer.get_config()
-    own = {name: getattr(layer, name, None) for name in config}
-    functions = {n: value for n, value in own.items() if isinstance(value, types.FunctionType)}
-    return {**config, **functions}
+    functions = {key: getattr(layer, key, None) for key, value in config.items() if value}
+    return config | {key: each for key, each in functions.items() if inspect.isfunction(each)}
 
 
 def _copy_operation(operation):
@@ -120,13 +124,7 @@ def _copy_operation(operation):
 
 
 def copy_weights(source: keras.Layer, target: keras.Layer) -> None:
-    """Gives a built layer the weights of a layer of its kind, and what else it has learned."""
-    if hasattr(target, "load_assets"):
-        # A vocabulary, whose table is no weight.
-        with tempfile.TemporaryDirectory() as folder:
-            source.save_assets(folder)
-            target.load_assets(folder)
-        return
+    """Gives a built layer the weights of a layer of its kind, and what follows from them."""
     target.set_weights(source.get_weights())
     if isinstance(target, keras.layers.Wrapper):
         copy_weights(source.layer, target.layer)
@@ -135,6 +133,17 @@ def copy_weights(source: keras.Layer, target: keras.Layer) -> None:
         stored: dict[str, Any] = {}
         source.save_own_variables(stored)
         target.load_own_variables(stored)
+        if hasattr(target, "set_vocabulary"):
+            _copy_vocabulary(source, target, stored.get("idf_weights"))
+
+
+def _copy_vocabulary(source, target, idf_weights):
+    """Copies a lookup table, which is no weight."""
+    vocabulary = source.get_vocabulary()
+    if idf_weights is None:
+        target.set_vocabulary(vocabulary)
+    else:
+        target.set_vocabulary(vocabulary, idf_weights=idf_weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +156,9 @@ class Call:
         args: Positional arguments, a structure with symbolic tensors as leaves.
         kwargs: Keyword arguments, likewise.
         output: Structure of symbolic tensors that the call defines.
-        training: Whether it, or the call of a model around it, asks for training mode.
+        training: Whether it, or the call of a model around it, asks for training mode. Layers
+            whose `call` has `training=True` as its default, as Keras' random layers do, don't ask:
+            the graph of Keras can't tell their default from what was given.
     """
 
     path: str
@@ -204,12 +215,26 @@ def trace(model: keras.Model, inputs: Any) -> Graph:
     return _trace(model, inputs, "", False).without(lambda call: call.operation is _hand_on)
 
 
+def structure(model: keras.Model) -> Graph:
+    """Lists the calls of a model, as `trace` does, without touching it: by copies of its layers."""
+    # The copies draw weights that nobody needs; what is drawn after them stays as it was.
+    drawn = random.getstate()
+    copy = clone(model, copy_layer, lambda source, target: None)
+    random.setstate(drawn)
+    own = copy.inputs[0] if isinstance(copy, keras.Sequential) else copy.input
+    return trace(copy, tree.map_structure(_input_like, own))
+
+
+def _input_like(tensor):
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+
 def _trace(model, inputs, prefix, training):
     calls: list[Call] = []
 
     def record(operation, *args, **kwargs):
         path, output = f"{prefix}{operation.name}", operation(*args, **kwargs)
-        asked = training or (bool(kwargs.get("training")) and not trains_by_default(operation))
+        asked = training or _asks_for_training(operation, kwargs)
         if is_graph(operation):
             given = symbolic(args)
             own = tree.pack_sequence_as(operation.input, [inputs_like(each) for each in given])
@@ -232,9 +257,14 @@ def _trace(model, inputs, prefix, training):
     return Graph(inputs, calls, outputs)
 
 
-def trains_by_default(operation: Any) -> bool:
-    """Whether a layer is in training mode unless told otherwise, as Keras' random ones are."""
-    parameter = inspect.signature(operation.call).parameters.get("training")
+def _asks_for_training(operation, kwargs):
+    return bool(kwargs.get("training")) and not defaults_to_training(operation)
+
+
+def defaults_to_training(operation: Callable[..., Any]) -> bool:
+    """Whether `call` of a layer has `training=True` as its default."""
+    call = getattr(operation, "call", operation)
+    parameter = inspect.signature(call).parameters.get("training")
     return parameter is not None and parameter.default is True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from swr_keras.files import parse_json, read_bytes, replacing
-from swr_keras.graph import config_of, walk
+from swr_keras.graph import live_config, walk
 
 _MOST_CONFIG_BYTES = 2**26
 _SMALLEST_WEIGHT_BYTES = 1
@@ -23,7 +23,7 @@ def save_model(model: keras.Model, path: str | os.PathLike) -> None:
         ValueError: If it could not be loaded again, because a layer computes by a Python lambda.
     """
     for layer_path, layer in walk(model):
-        for name, value in config_of(layer).items():
+        for name, value in live_config(layer).items():
             if getattr(value, "__name__", None) == "<lambda>":
                 raise ValueError(
                     f"Layer '{layer_path}' has a Python lambda as its {name}, which a file can't "

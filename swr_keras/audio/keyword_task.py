@@ -55,6 +55,7 @@ class KeywordTask:
 
     loss = None
     metrics = None
+    labels_spec = None
 
     @property
     def num_classes(self) -> int:

@@ -1,22 +1,35 @@
 """The calls of a model at inference."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import layers
 
-from swr_keras.graph import Call, Graph, copy_model, inputs_like, is_graph, trace, walk
+from swr_keras.graph import (
+    Call,
+    Graph,
+    copy_model,
+    defaults_to_training,
+    inputs_like,
+    is_graph,
+    trace,
+    walk,
+)
 
-_TRAINING_ONLY = tuple(
+_TRAINING_ONLY = (
+    layers.AlphaDropout,
+    layers.Dropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+)
+# `RandomCrop` is none: at inference it resizes.
+_AUGMENTATION = tuple(
     getattr(layers, name)
     for name in dir(layers)
-    if name.startswith("Random")
-    or name.endswith("Dropout")
-    or name.endswith("Dropout1D")
-    or name.endswith("Dropout2D")
-    or name.endswith("Dropout3D")
-    or name in ("AugMix", "CutMix", "GaussianNoise", "Identity", "MixUp", "RandAugment")
+    if name.startswith(("AugMix", "Rand")) and name != "RandomCrop"
 )
 
 
@@ -51,12 +64,23 @@ def inference_graph(model: keras.Model) -> Graph:
                 f"Layer '{call.path}' is called with training=True, which an exported model "
                 "can't do. Rebuild the model without it."
             )
-    graph = graph.without(lambda call: isinstance(call.operation, _TRAINING_ONLY))
-    for call in graph.calls:
-        if call.kwargs.get("training"):  # By default, as that of Resizing.
-            call.kwargs["training"] = False
+    calls = [_at_inference(call) for call in graph.calls]
+    graph = dataclasses.replace(graph, calls=calls).without(_is_identity)
     _make_names_unique(graph.calls)
     return graph
+
+
+def _at_inference(call):
+    """Turns off what a layer does by the default of its `training` argument."""
+    if defaults_to_training(call.operation):
+        return dataclasses.replace(call, kwargs={**call.kwargs, "training": False})
+    return call
+
+
+def _is_identity(call):
+    if isinstance(call.operation, _AUGMENTATION):
+        return call.args and call.args[0].dtype == call.output.dtype
+    return isinstance(call.operation, _TRAINING_ONLY)
 
 
 def check_exportable(model: keras.Model) -> None:

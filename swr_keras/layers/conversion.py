@@ -10,9 +10,17 @@ import keras
 import numpy as np
 from keras import tree
 
-from swr_keras.graph import clone, config_of, copy_layer, copy_weights, is_graph, walk
+from swr_keras.graph import (
+    clone,
+    copy_layer,
+    copy_weights,
+    is_graph,
+    live_config,
+    walk,
+)
 from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
+from swr_keras.layers.output_path import calls_after, last_with_weights
 
 logger = logging.getLogger(__name__)
 
@@ -135,14 +143,18 @@ def reparametrize(
     _check_base(base)
     _check_num_classes(num_classes)
     new_head: Any = None
+    resized = False
     if num_classes is not None:
-        new_head = dict(walk(base))[find_head(base, head)]
+        head = find_head(base, head)
+        new_head = dict(walk(base))[head]
+        resized = num_classes != base.outputs[0].shape[-1]
 
     def convert(layer):
         # A base frozen by `trainable = False` says so in the configuration of each layer.
-        config = {**config_of(layer), "trainable": True}
+        config = {**live_config(layer), "trainable": True}
         if layer is new_head:
-            config["units" if "units" in config else "filters"] = num_classes
+            if resized:
+                config["units" if "units" in config else "filters"] = num_classes
             return layer.from_config(_without_lora(config))
         if _is_convertible(layer):
             return _REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
@@ -157,7 +169,22 @@ def reparametrize(
         elif source is not new_head:
             copy_weights(source, target)
 
-    model = clone(base, convert, fill)
+    cause = None
+    try:
+        model = clone(base, convert, fill)
+        fits = not resized or model.outputs[0].shape[-1] == num_classes
+    except ValueError as error:
+        if not resized:
+            raise
+        fits, cause = False, error
+    if not fits:
+        raise ValueError(
+            f"A head '{head}' of {num_classes} outputs does not fit '{base.name}', which has "
+            f"{base.outputs[0].shape[-1]}: what comes after it fixes the number of classes. "
+            f"Received: {calls_after(base, str(head))} between the head and the output. Keep the "
+            "number of classes, name another layer by `head=`, or rebuild the model with its head "
+            "last."
+        ) from cause
     if not policy_layers(model):
         raise ValueError(
             f"Model '{base.name}' has no layer that can be reparametrized (Dense or a convolution "
@@ -176,11 +203,12 @@ def find_head(base: keras.Model, head: str | None = None) -> str:
 
     Args:
         base: A Functional or Sequential model.
-        head: Path of a Dense or convolution layer; by default the last layer with weights.
+        head: Path of a Dense or convolution layer; by default the one that the output is computed
+            from by nothing but batch norm and layers without weights.
 
     Raises:
         ValueError: If `base` is subclassed, not built or reparametrized already, if there is no
-            such layer, or if it is of another class.
+            such layer or several, or if it is of another class.
     """
     _check_base(base)
     weighted = {path: layer for path, layer in walk(base) if layer.weights}
@@ -189,7 +217,14 @@ def find_head(base: keras.Model, head: str | None = None) -> str:
             f"`head` must name a layer with weights. Received: head={head!r}; model "
             f"'{base.name}' has {list(weighted)}."
         )
-    path = head or list(weighted)[-1]
+    found = [head] if head else last_with_weights(base, ignored=tuple(_NORMALIZATION))
+    if len(found) != 1:
+        raise ValueError(
+            f"The output of a classifier must come from one head. Received: '{base.name}', whose "
+            f"output is computed from {found}. Name the one to train anew by `head=`, or "
+            "rebuild the model with one."
+        )
+    (path,) = found
     layer = weighted[path]
     if not _is_convertible(layer) or not (hasattr(layer, "units") or hasattr(layer, "filters")):
         raise ValueError(
@@ -230,11 +265,11 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
     """
 
     def convert(layer):
-        config = config_of(layer)
+        if type(layer) not in _PLAIN:
+            return copy_layer(layer)
+        config = live_config(layer)
         config.pop("mode", None)
-        return (
-            _PLAIN[type(layer)].from_config(config) if type(layer) in _PLAIN else copy_layer(layer)
-        )
+        return _PLAIN[type(layer)].from_config(config)
 
     def fill(source, target):
         if isinstance(source, swr.ReparametrizedLayer):
@@ -251,11 +286,9 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
 
 
 def _check_parity(model, merged, inputs):
-    pairs = zip(
-        tree.flatten(model(inputs, training=False)),
-        tree.flatten(merged(inputs, training=False)),
-        strict=True,
-    )
+    # Keras' random layers change their input unless they are told that it is inference.
+    outputs = (tree.flatten(each(inputs, training=False)) for each in (model, merged))
+    pairs = zip(*outputs, strict=True)
     for expected, found in (map(np.asarray, pair) for pair in pairs):
         difference, scale = np.max(np.abs(expected - found)), np.max(np.abs(expected))
         if not difference <= 1e-4 * scale:

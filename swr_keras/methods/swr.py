@@ -190,6 +190,7 @@ def transfer(
     """
     check_target_cost(target_cost)
     task = GivenData(
+        base,
         x,
         y,
         validation_data=validation_data,

@@ -138,6 +138,11 @@ class Policy:
         return self.owned_parameters / sum(self.num_parameters)
 
     @property
+    def smallest_cost(self) -> float:
+        """Share of the smallest policy layer's parameters: below it no layer fits a budget."""
+        return min(self.num_parameters) / sum(self.num_parameters)
+
+    @property
     def expected_cost(self) -> float:
         """Cost expected of a draw from the probabilities, in [0, 1]."""
         pairs = zip(self.num_parameters, self.probabilities, strict=True)

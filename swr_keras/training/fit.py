@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from swr_keras.training.checkpoint import Checkpoint
-from swr_keras.training.heads import classification_loss
+from swr_keras.training.heads import default_loss, default_metrics
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.task import Task
 
@@ -94,8 +94,8 @@ class Fit:
         """
         model.compile(
             keras.optimizers.Adam(self.learning_rate),
-            task.loss or classification_loss(model),
-            metrics=task.metrics or [keras.metrics.SparseCategoricalAccuracy("accuracy")],
+            task.loss or default_loss(model, task.labels_spec),
+            metrics=_metrics(model, task),
         )
         # Variables made while the step is traced would keep its graph in memory for good.
         model.optimizer.build(model.trainable_variables)
@@ -155,7 +155,7 @@ class SearchFit:
         """
         search.compile(
             keras.optimizers.Adam(self.learning_rate),
-            task.loss or classification_loss(search.supernet),
+            task.loss or default_loss(search.supernet, task.labels_spec),
             cost_weight=self.cost_weight,
         )
         steps = max(self.steps // _SEARCH_EPOCHS, 1)
@@ -178,6 +178,12 @@ class SearchFit:
     def plan(self) -> tuple[int, int]:
         """Returns the epochs of a search and the examples that it sees."""
         return _SEARCH_EPOCHS, self.steps * _SEARCH_BATCH_SIZE
+
+
+def _metrics(model, task):
+    if task.metrics is None and task.loss is None:
+        return default_metrics(model, task.labels_spec)
+    return task.metrics
 
 
 def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, callbacks, **options):

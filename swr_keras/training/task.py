@@ -14,7 +14,8 @@ class Task(Protocol):
         name: Name of the task.
         num_classes: Outputs of its head.
         loss: Its loss; `None` for the one that suits the base's head, see `default_loss`.
-        metrics: Its metrics; `None` for the accuracy.
+        metrics: Its metrics; `None` for the accuracy that belongs to that loss.
+        labels_spec: Shape and dtype of a batch of labels; `None` for integers of classes.
     """
 
     @property
@@ -28,6 +29,9 @@ class Task(Protocol):
 
     @property
     def metrics(self) -> Sequence[Any] | None: ...
+
+    @property
+    def labels_spec(self) -> tf.TensorSpec | None: ...
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns batches `(inputs, labels)` from an epoch on.

@@ -1,5 +1,6 @@
 """Stage 2: the chosen layers, from zero."""
 
+import warnings
 from collections.abc import Sequence
 
 from swr_keras.policy.policy import Policy
@@ -45,6 +46,14 @@ class TaskModel(TransferModel):
             raise ValueError(
                 f"The policy was made for other layers than those of '{base.name}'. Differing "
                 f"(layer, parameters): {differing[:6]}. Learn a policy on this base."
+            )
+        if policy.target_cost > 0 and not policy.selected_layers:
+            warnings.warn(
+                f"The policy for a target cost of {policy.target_cost:.3g} changes no layer, so "
+                "the classifier alone is trained. The smallest cost that opens a layer is "
+                f"{policy.smallest_cost:.3g}; ask for at least that much (reading: "
+                f"'{policy.reading}').",
+                stacklevel=2,
             )
         self.policy = policy
         self.base_fingerprint = fingerprint(base)

@@ -22,7 +22,7 @@ class TransferModel(keras.Model):
         base: A built Functional or Sequential model; it is not touched.
         num_classes: Outputs of the new head; as many as the base's by default.
         batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
-        head: Path of the base's head; by default its last layer with weights.
+        head: Path of the base's head; by default found by `find_head`.
 
     Attributes:
         model: The reparametrized model.

@@ -284,3 +284,27 @@ def test_training_fixed_in_the_graph_is_refused():
     model = keras.Model(inputs, layers.Dropout(0.5, name="mc")(inputs, training=True))
     with pytest.raises(ValueError, match="'mc' is called with training=True"):
         deploy_graph(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_augmentation_is_left_out(dtype):
+    inputs = keras.Input((8, 8, 3), dtype=dtype)
+    x = keras.Sequential([layers.RandomFlip(), layers.RandomZoom(0.2)], name="augment")(inputs)
+    x = layers.CenterCrop(6, 6)(layers.Resizing(7, 7)(layers.RandomRotation(0.5)(x)))
+    x = layers.Conv2D(2, 3)(layers.Rescaling(1 / 255)(x))
+    model = keras.Model(inputs, x)
+    deployed = deploy_graph(model)
+    example = np.random.default_rng(0).integers(0, 255, (1, 8, 8, 3)).astype(dtype)
+    expected = model(example, training=False)
+    for actual in (deployed(example), deployed(example, training=False)):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    if dtype == "float32":
+        assert not any(kind.startswith("Random") for kind in kinds(deployed))
+
+
+def test_a_nested_model_called_with_training_is_refused_by_path():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dropout(0.5, name="mc")], name="inner")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2)(inner(inputs, training=True)))
+    with pytest.raises(ValueError, match="'inner/mc' is called with training=True"):
+        deploy_graph(model)

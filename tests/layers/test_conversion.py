@@ -179,13 +179,6 @@ def test_a_frozen_base_leaves_the_same_to_train(mode):
     assert not base.trainable and not base.get_layer("head").trainable
 
 
-def test_operations_that_keras_cannot_serialize_are_shared():
-    inputs = keras.Input((2,))
-    x = keras.ops.clip(layers.Dense(2)(inputs), -1.0, np.float32([0.1, 0.2]))
-    base = keras.Model(inputs, layers.Dense(3)(x))
-    np.testing.assert_array_equal(swr.reparametrize(base)(np.ones((2, 2))), base(np.ones((2, 2))))
-
-
 def test_a_merged_model_can_be_saved_and_loaded(tmp_path):
     inputs = keras.Input((4,))
     x = layers.Lambda(lambda t: 2.0 * t, output_shape=lambda shape: shape)(inputs)
@@ -264,6 +257,77 @@ def test_head_must_be_a_layer_with_outputs_for_classes():
         find_head(base, "norm")
     with pytest.raises(ValueError, match="must name a layer"):
         find_head(keras.Sequential([keras.Input((4,)), layers.ReLU()]))
+
+
+def with_last(*last):
+    return keras.Sequential(
+        [
+            keras.Input((6, 4)),
+            layers.Conv1D(4, 3, name="conv"),
+            layers.GlobalAveragePooling1D(keepdims=True),
+            *last,
+        ]
+    )
+
+
+def not_last_in_order():
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, name="conv")(inputs)
+    gate = layers.Dense(4, activation="sigmoid", name="gate")
+    head = layers.Dense(5, name="head")
+    x = head(layers.Multiply()([gate(x), layers.Dense(4)(x)]))
+    model = keras.Model(inputs, layers.Softmax()(x))
+    assert model.layers[-1].name != "head"
+    return model
+
+
+HEADS = {
+    "activation": lambda: with_last(layers.Flatten(), layers.Dense(5, name="head"), layers.ReLU()),
+    "convolution": lambda: with_last(
+        layers.Conv1D(5, 1, name="head"), layers.GlobalMaxPooling1D(), layers.Softmax()
+    ),
+    "open_reshape": lambda: with_last(layers.Conv1D(5, 1, name="head"), layers.Reshape((-1,))),
+    "inner": lambda: with_last(
+        keras.Sequential([keras.Input((1, 4)), layers.Flatten(), layers.Dense(5, name="head")])
+    ),
+    "order": not_last_in_order,
+}
+
+
+@pytest.mark.parametrize("build", HEADS.values(), ids=HEADS)
+def test_heads_are_found_from_the_output_back(build):
+    base = build()
+    assert find_head(base).split("/")[-1] == "head"
+    assert swr.reparametrize(base, num_classes=7).output_shape == (None, 7)
+
+
+SIZED = {
+    "fixed_reshape": (layers.Reshape((5,), name="fixed"), "'fixed' .Reshape"),
+    "batch_norm": (layers.BatchNormalization(name="fixed"), "'fixed' .BatchNormalization"),
+}
+
+
+@pytest.mark.parametrize(("last", "message"), SIZED.values(), ids=SIZED)
+def test_layers_that_fix_the_number_of_classes(last, message):
+    base = with_last(layers.Conv1D(5, 1, name="head"), type(last).from_config(last.get_config()))
+    assert find_head(base) == "head"
+    for num_classes in (None, 5):
+        task = swr.TaskModel(base, ["conv"], num_classes=num_classes)
+        assert task.merge().output_shape == base.output_shape
+    with pytest.raises(ValueError, match=f"7 outputs does not fit.*{message}.*`head=`"):
+        swr.TaskModel(base, ["conv"], num_classes=7)
+
+
+def test_a_mean_of_two_heads_has_no_head():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="conv")(inputs)
+    heads = [layers.Dense(5, name=name)(x) for name in ("one", "two")]
+    base = keras.Model(inputs, layers.Average(name="mean")(heads))
+    with pytest.raises(ValueError, match="from one head.*'one'.*`head=`"):
+        swr.SuperNet(base)
+    assert swr.SuperNet(base, head="one").num_classes == 5
+    with pytest.raises(ValueError, match="7 outputs does not fit.*'mean' .Average"):
+        swr.SuperNet(base, head="one", num_classes=7)
 
 
 def two_outputs():

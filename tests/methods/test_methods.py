@@ -33,8 +33,8 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: met
 
 
 @pytest.fixture
-def task(arrays):
-    return GivenData(*arrays, num_classes=3)
+def task(base, arrays):
+    return GivenData(base, *arrays, num_classes=3)
 
 
 def adapt(method, base, task, **options):

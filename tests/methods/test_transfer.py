@@ -83,7 +83,7 @@ def test_mistakes_are_said_before_anything_is_trained(base, dataset):
         SWR(reading="bugdet")
     with pytest.raises(ValueError, match="from 0 to 1"):
         SWR().adapt(base, None)
-    with pytest.raises(ValueError, match="Expected arrays"):
+    with pytest.raises(ValueError, match="Received: str"):
         swr.transfer(base, "data", target_cost=0.1)
 
 
@@ -116,3 +116,65 @@ def test_all_stages_run_in_mixed_precision(dataset):
         assert all(array.dtype == "float32" for array in task.pack().arrays.values())
     finally:
         keras.mixed_precision.set_global_policy("float32")
+
+
+HEADS = {
+    "one sigmoid": (keras.layers.Dense(1, activation="sigmoid"), lambda y: (y == 1).astype(int)),
+    "one logit": (keras.layers.Dense(1), lambda y: (y == 1).astype(int)),
+    "labels in a column": (keras.layers.Dense(1), lambda y: (y == 1).astype(int)[:, None]),
+    "softmax": (keras.layers.Dense(3, activation="softmax"), lambda y: y),
+    "one-hot": (keras.layers.Dense(3), lambda y: np.eye(3, dtype="float32")[y]),
+    "several labels": (
+        keras.layers.Dense(2, activation="sigmoid"),
+        lambda y: np.stack([y > 0, y > 1], axis=1).astype("float32"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_heads_of_every_kind_learn(kind, arrays):
+    head, labels_of = HEADS[kind]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((10, 8, 1))
+    x = keras.layers.Conv2D(8, (10, 3), activation="relu")(inputs)
+    x = keras.layers.Flatten()(x)
+    base = keras.Model(inputs, type(head).from_config(head.get_config())(x))
+    x, labels = arrays[0], labels_of(arrays[1])
+    fit = Fit(epochs=15, batch_size=16)
+    method = SWR(fit=fit, learning=PolicyLearning(supernet=Fit(epochs=1), search=SearchFit(20)))
+    task = swr.transfer(base, x, labels, target_cost=1.0, method=method, verbose=0)
+    assert task.evaluate(x, labels, verbose=0, return_dict=True)["accuracy"] > 0.8
+
+
+def test_a_regression_takes_its_loss(base, arrays):
+    x, y = arrays
+    with pytest.raises(ValueError, match="Pass `loss=`"):
+        swr.transfer(base, x, y * 0.5, target_cost=1.0, num_classes=1, method=quick(), verbose=0)
+    task = swr.transfer(
+        base,
+        *(x, y * 0.5),
+        target_cost=1.0,
+        num_classes=1,
+        loss="mean_squared_error",
+        metrics=["mean_absolute_error"],
+        method=quick(),
+        verbose=0,
+    )
+    assert "mean_absolute_error" in task.evaluate(x, y * 0.5, verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda data: data.repeat(), "has no end"),
+        (lambda data: data.take(0), "is empty"),
+        (lambda data: data.unbatch(), "don't fit the inputs"),
+        (lambda data: data.map(lambda x, y: x), "need inputs and labels"),
+        (lambda data: data.map(lambda x, y: {"x": x, "y": y}), "need inputs and labels"),
+        (lambda data: data.map(lambda x, y: ({"image": x}, y)), "don't fit the inputs"),
+        (lambda data: data.map(lambda x, y: (x[:, :5], y)), "don't fit the inputs"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_at_the_door(spoil, message, base, dataset):
+    with pytest.raises(ValueError, match=message):
+        swr.transfer(base, spoil(dataset), target_cost=0.5, num_classes=3, verbose=0)

@@ -21,7 +21,7 @@ def base():
 class Data:
     """Endless data of 3 batches an epoch, whose order differs from epoch to epoch."""
 
-    name, num_classes, loss, metrics = "task", 3, None, None
+    name, num_classes, loss, metrics, labels_spec = "task", 3, None, None, None
 
     def __init__(self, factor=1.0):
         self.factor = factor

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.training.heads import classification_loss
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -239,28 +238,21 @@ def test_tensorboard_writes_the_metrics(base, arrays, tmp_path):
     assert b"epoch_accuracy" in events.read_bytes()
 
 
-def classifier(activation):
-    inputs = keras.Input((5,))
-    x = keras.layers.Dense(4)(inputs)
-    outputs = keras.layers.Dense(3, activation=activation, name="inner_head")(x)
-    return keras.Model(inputs, outputs, name="inner")
+def test_a_policy_that_opens_nothing_is_pointed_out(base, recwarn):
+    swr.TaskModel(base, [])
+    assert not [w for w in recwarn if "target cost" in str(w.message)]
+    layers = swr.SuperNet(base).policy_layers
+    sizes = [layer.num_parameters() for layer in layers.values()]
+    smallest = min(sizes) / sum(sizes)
 
+    def policy(cost):
+        return swr.Policy.from_probabilities(list(layers), sizes, [0.9] * len(sizes), cost)
 
-@pytest.mark.parametrize(
-    ("last", "from_logits"),
-    [
-        ([keras.layers.Dense(3)], True),
-        ([keras.layers.Dense(3, activation="softmax")], False),
-        ([keras.layers.Dense(3), keras.layers.Softmax()], False),
-        ([classifier(None)], True),
-        ([classifier("softmax")], False),
-    ],
-)
-def test_loss_follows_the_output_of_the_base(last, from_logits):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), *last])
-    assert classification_loss(model).from_logits == from_logits
-    wrapped = swr.SuperNet(model)
-    assert classification_loss(wrapped).from_logits == from_logits
+    message = f"target cost of 0.1 changes no layer.*smallest.* is {smallest:.3g}"
+    with pytest.warns(UserWarning, match=message):
+        swr.TaskModel(base, policy(0.1))
+    assert policy(0.1).smallest_cost == smallest
+    assert len(policy(smallest).selected_layers) == 1
 
 
 def test_layers_chosen_by_hand_must_exist(base):
