@@ -25,6 +25,12 @@ def base():
 
 
 @pytest.fixture(scope="session")
+def small_base():
+    """Makes bases as `base`."""
+    return build_base
+
+
+@pytest.fixture(scope="session")
 def arrays():
     """96 examples of 3 classes that differ in where they are bright."""
     rng = np.random.default_rng(0)

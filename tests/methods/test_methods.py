@@ -42,36 +42,51 @@ def adapt(method, base, task, **options):
     return method.adapt(base, task, target_cost=cost, verbose=0, **options)
 
 
+@pytest.fixture(scope="module")
+def adapted(arrays, small_base):
+    """Gives a base, its weights from before, and the model that a method made of it."""
+    done = {}
+
+    def give(method):
+        if method not in done:
+            base = small_base()
+            before = base.get_weights()
+            task = GivenData(base, *arrays, num_classes=3)
+            done[method] = base, before, adapt(method, base, task)
+        return done[method]
+
+    return give
+
+
 @every_method
-def test_the_base_stays_and_only_what_a_task_owns_moves(method, base, task):
-    weights = base.get_weights()
+def test_the_base_stays_and_only_what_a_task_owns_moves(method, adapted):
+    base, before, model = adapted(method)
     start = swr.TaskModel(base, [], num_classes=3, batch_norm=method.batch_norm).model
-    model = adapt(method, base, task)
     owned = {variable.path for variable in model.task_variables().values()}
-    for before, after in zip(start.weights, model.model.weights, strict=True):
-        if after.path not in owned and "seed" not in after.path and "gate" not in after.path:
-            np.testing.assert_array_equal(np.asarray(before), np.asarray(after), after.path)
-    for before, after in zip(weights, base.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
+    for old, new in zip(start.weights, model.model.weights, strict=True):
+        if new.path not in owned and "seed" not in new.path and "gate" not in new.path:
+            np.testing.assert_array_equal(np.asarray(old), np.asarray(new), new.path)
+    for old, new in zip(before, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 @every_method
-def test_what_is_trained_moves(method, base, task):
-    arrays = adapt(method, base, task).pack().arrays
+def test_what_is_trained_moves(method, adapted):
+    arrays = adapted(method)[2].pack().arrays
     deltas = [array for name, array in arrays.items() if name.endswith("_delta")]
     assert all(np.any(delta) for delta in deltas)
     assert np.any(arrays["head/kernel"])
 
 
 @every_method
-def test_a_cost_is_kept(method, base, task):
-    policy = adapt(method, base, task).policy
+def test_a_cost_is_kept(method, adapted):
+    policy = adapted(method)[2].policy
     assert not method.needs_cost or policy.achieved_cost <= COST
 
 
 @every_method
-def test_the_merged_model_and_the_pack_give_the_same_outputs(method, base, task, arrays, tmp_path):
-    model = adapt(method, base, task)
+def test_the_merged_model_and_the_pack_give_the_same_outputs(method, adapted, arrays, tmp_path):
+    base, _, model = adapted(method)
     x = arrays[0][:8]
     merged = model.merge(check_on=x)
     assert merged.count_params() == base.count_params() - 9

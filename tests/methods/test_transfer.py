@@ -103,11 +103,11 @@ def test_a_method_of_the_users_choice_and_callbacks_of_theirs(base, arrays):
     assert seen == [0, 1]
 
 
-def test_all_stages_run_in_mixed_precision(dataset):
+def test_all_stages_run_in_mixed_precision(arrays, small_base):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        base = swr.backbones.bcresnet(1, num_classes=3)
-        x = np.random.default_rng(0).normal(size=(8, 101, 40, 1)).astype("float32")
+        base = small_base(num_classes=3)
+        x = arrays[0][:8]
         data = tf.data.Dataset.from_tensors((x, np.arange(8) % 3))
         task = swr.transfer(base, data, target_cost=0.5, method=quick(steps=10), verbose=0)
         merged = task.merge()
