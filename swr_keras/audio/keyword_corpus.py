@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from swr_keras.audio.audio import MIN_CLIP_SECONDS, AudioError, read_audio
 from swr_keras.audio.clips import Split, decode_clips
+from swr_keras.audio.long_clips import check_long_clips, cut
 from swr_keras.audio.messages import first_few, legible
+from swr_keras.audio.repeats import Repeats
 from swr_keras.audio.splits import SPLITS
 
 SILENCE = "_silence_"
@@ -47,6 +49,7 @@ class KeywordCorpus:
         unknown_cap: keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
         sample_rate_hz, clip_seconds: rate and length of every clip.
+        long_clips: see `long_clips.cut`.
         resample, reader: see `read_audio`.
         skip_unreadable: leave out the clips that can't be used.
         seed: of the draw of unknown clips.
@@ -72,6 +75,7 @@ class KeywordCorpus:
         unknown_cap: float | None,
         sample_rate_hz: int,
         clip_seconds: float,
+        long_clips: str,
         resample: bool,
         reader: str,
         skip_unreadable: bool,
@@ -87,19 +91,17 @@ class KeywordCorpus:
                 f"unknown_cap must be positive and finite. Received: unknown_cap={unknown_cap}. "
                 "Name no unknown words for no unknown class."
             )
+        check_long_clips(long_clips)
         self.folder = folder
         self.labels = tuple(labels)
         self.sample_rate_hz = sample_rate_hz
         self.samples = round(sample_rate_hz * clip_seconds)
+        self._long_clips = long_clips
+        self._repeats = Repeats()
         self._resample = resample
         self._reader = reader
         self._skip_unreadable = skip_unreadable
         self._noise_files = audio_files(noise_folder) if noise_folder else ()
-        if SILENCE in self.labels and not self._noise_files:
-            raise ValueError(
-                f"The silence class needs recordings in {noise_folder}; none found. "
-                "Copy the folder from Speech Commands, or pass silence=False."
-            )
         trained = set(clips["training"].classes.values())
         untrained = [label for label in self.labels if is_keyword(label) and label not in trained]
         if untrained:
@@ -111,6 +113,14 @@ class KeywordCorpus:
             split: _capped(clips[split], unknown_cap, [seed, index])
             for index, split in enumerate(SPLITS)
         }
+        needs_noise = any(
+            self._silence_to_add(clips.classes.values(), clips) for clips in self._clips.values()
+        )
+        if needs_noise and not self._noise_files:
+            raise ValueError(
+                f"The silence class needs recordings in {noise_folder}; none found. "
+                "Copy the folder from Speech Commands, or pass silence=False."
+            )
 
     def load(self, split: str) -> Split:
         """Decodes a split.
@@ -134,21 +144,21 @@ class KeywordCorpus:
             counts = {split: len(clips.classes) for split, clips in self._clips.items()}
             raise ValueError(f"The {split} split of {self.folder} is empty. Clips: {counts}.")
         names = tuple(sorted(clips.classes))
-        audio, errors = decode_clips([clips.folder / n for n in names], self.samples, self._read)
+        paths = [clips.folder / name for name in names]
+        audio, errors = decode_clips(paths, self.samples, self._read_clip)
+        errors |= self._repeats.find(split, names, clips.classes, audio)
         if errors:
             audio = np.delete(audio, list(errors), axis=0)
             names = self._readable(names, clips.classes, errors)
         labels = [clips.classes[name] for name in names]
-        _warn_of_silence(names, labels, audio)
-        silence = 0
-        if SILENCE in self.labels and not clips.complete:
-            silence = share(sum(map(is_keyword, labels)), _SILENCE_SHARE)
+        _check_sound(names, labels, audio)
+        silence = self._silence_to_add(labels, clips)
         return Split(
             np.pad(audio, ((0, silence), (0, 0))),
             np.array([self.labels.index(x) for x in [*labels, *[SILENCE] * silence]], np.int32),
             (*map(legible, names), *(f"{SILENCE}/{row}" for row in range(silence))),
             recorded=np.arange(len(names) + silence) < len(names),
-            unreadable=tuple(errors.values()),
+            unreadable=tuple(errors[row] for row in sorted(errors)),
         )
 
     def noise(self) -> tuple[np.ndarray, ...]:
@@ -157,16 +167,30 @@ class KeywordCorpus:
         Empty where there are none, which only `silence=False` allows.
 
         Raises:
-            AudioError: a recording is bad or shorter than a clip.
+            AudioError: a recording is bad, without any sound or shorter than a clip.
         """
         recordings = tuple(self._read(path) for path in self._noise_files)
         for path, recording in zip(self._noise_files, recordings, strict=True):
+            if (recording == recording[0]).all():
+                raise AudioError(
+                    f"{legible(str(path))}: the noise holds no sound. Remove it, or record it again."
+                )
             if len(recording) < self.samples:
                 raise AudioError(
                     f"{legible(str(path))}: the noise holds {len(recording)} samples, expected at "
                     f"least a clip's {self.samples}. Use a longer recording or shorter clips."
                 )
         return recordings
+
+    def _silence_to_add(self, labels: Collection[str], clips: ClipList) -> int:
+        """Returns how many clips of silence lack to a tenth of the keywords'."""
+        if SILENCE not in self.labels or clips.complete:
+            return 0
+        own = sum(label == SILENCE for label in labels)
+        return max(0, share(sum(map(is_keyword, labels)), _SILENCE_SHARE) - own)
+
+    def _read_clip(self, path: Path) -> np.ndarray:
+        return cut(self._read(path), self.samples, self._long_clips, legible(str(path)))
 
     def _read(self, path: Path) -> np.ndarray:
         return read_audio(path, self.sample_rate_hz, resample=self._resample, reader=self._reader)
@@ -189,13 +213,20 @@ class KeywordCorpus:
         return readable
 
 
-def _warn_of_silence(names: Sequence[str], labels: Sequence[str], audio: np.ndarray) -> None:
+def _check_sound(names: Sequence[str], labels: Sequence[str], audio: np.ndarray) -> None:
     constant = (audio == audio[:, :1]).all(axis=1)
-    rows = zip(names, labels, constant, strict=True)
-    silent = [name for name, label, still in rows if still and label != SILENCE]
+    silent = [row for row in np.flatnonzero(constant) if labels[row] != SILENCE]
+    sounding = {label for label, still in zip(labels, constant, strict=True) if not still}
+    lost = sorted({labels[row] for row in silent} - sounding)
+    if lost:
+        raise AudioError(
+            f"Classes of which no clip holds any sound: {first_few(lost)}\n"
+            "Record them again, or cut longer recordings around the word."
+        )
     if silent:
         warnings.warn(
-            f"Clips without any sound under a word's label: {first_few(silent)}\n"
+            "Clips without any sound under a word's label: "
+            f"{first_few(names[row] for row in silent)}\n"
             "Remove them, or cut longer recordings around the word.",
             stacklevel=3,
         )
@@ -233,7 +264,7 @@ def _capped(clips: ClipList, cap: float | None, seed: list[int]) -> ClipList:
     if cap is None or clips.complete:
         return clips
     unknown = sorted(name for name, label in clips.classes.items() if label == UNKNOWN)
-    kept = min(len(unknown), share(len(clips.classes) - len(unknown), cap))
+    kept = min(len(unknown), share(sum(map(is_keyword, clips.classes.values())), cap))
     dropped = set(np.random.default_rng(seed).permutation(unknown)[kept:].tolist())
     classes = {name: label for name, label in clips.classes.items() if name not in dropped}
     return replace(clips, classes=classes)

@@ -53,7 +53,10 @@ class MandarinKWS(KeywordCorpus):
             clips, drawn at `seed`. None keeps all.
         silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
         sample_rate_hz: rate of the loaded audio, in Hz.
-        clip_seconds: length of every clip; longer ones keep their centre, shorter ones are padded.
+        clip_seconds: length of every clip; shorter recordings are padded.
+        long_clips: what becomes of longer recordings: `"loudest"` keeps the window of most energy,
+            `"first"` the start, `"centre"` the centre; `"refuse"` keeps the centre too, but
+            refuses those of more than one and a half times `clip_seconds`.
         reader: see `read_audio`.
         skip_unreadable: leave out the clips that can't be used instead of refusing the split;
             `Split.unreadable` names them. Others don't take their place.
@@ -81,6 +84,7 @@ class MandarinKWS(KeywordCorpus):
         silence: bool = True,
         sample_rate_hz: int = 16000,
         clip_seconds: float = 2.24,
+        long_clips: str = "refuse",
         reader: str = "soundfile",
         skip_unreadable: bool = False,
         seed: int = 0,
@@ -110,6 +114,7 @@ class MandarinKWS(KeywordCorpus):
             unknown_cap=unknown_cap,
             sample_rate_hz=sample_rate_hz,
             clip_seconds=clip_seconds,
+            long_clips=long_clips,
             resample=True,
             reader=reader,
             skip_unreadable=skip_unreadable,

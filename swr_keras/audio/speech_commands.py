@@ -50,7 +50,10 @@ class SpeechCommands(KeywordCorpus):
             then in no split. Unknown clips may be named `<word>_<speaker>_nohash_<n>.wav`, as in
             the published test set.
         sample_rate_hz: rate of the loaded audio, in Hz.
-        clip_seconds: length of every clip; longer ones keep their centre, shorter ones are padded.
+        clip_seconds: length of every clip; shorter recordings are padded.
+        long_clips: what becomes of longer recordings: `"loudest"` keeps the window of most energy,
+            `"first"` the start, `"centre"` the centre; `"refuse"` keeps the centre too, but
+            refuses those of more than one and a half times `clip_seconds`.
         resample: convert files recorded at another rate.
         reader: see `read_audio`.
         skip_unreadable: leave out the clips that can't be used instead of refusing the split;
@@ -82,6 +85,7 @@ class SpeechCommands(KeywordCorpus):
         test_folder: str | os.PathLike[str] | None = None,
         sample_rate_hz: int = 16000,
         clip_seconds: float = 1.0,
+        long_clips: str = "refuse",
         resample: bool = False,
         reader: str = "soundfile",
         skip_unreadable: bool = False,
@@ -103,6 +107,7 @@ class SpeechCommands(KeywordCorpus):
             unknown_cap=unknown_cap,
             sample_rate_hz=sample_rate_hz,
             clip_seconds=clip_seconds,
+            long_clips=long_clips,
             resample=resample,
             reader=reader,
             skip_unreadable=skip_unreadable,

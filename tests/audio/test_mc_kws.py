@@ -46,7 +46,7 @@ def root(tmp_path, write):
 
 @pytest.fixture
 def noise_folder(tmp_path, write):
-    write(tmp_path / "_background_noise_" / "pink_noise.wav", np.full(3 * 16000, 0.2))
+    write(tmp_path / "_background_noise_" / "pink_noise.wav", np.resize([0.2, -0.1], 48000))
     (tmp_path / "_background_noise_" / "README.md").write_text("Sources of the recordings.")
     return tmp_path / "_background_noise_"
 
@@ -84,10 +84,10 @@ def test_load_keeps_audio_labels_and_names_together(root, noise_folder):
 
 def test_long_clips_keep_their_centre(root, write):
     audio = np.zeros(RATE_HZ)
-    audio[RATE_HZ // 2 - 4800 : RATE_HZ // 2 + 4800] = 0.5
-    for speaker in SPEAKERS:
+    for level, speaker in enumerate(SPEAKERS):
+        audio[RATE_HZ // 2 - 4800 : RATE_HZ // 2 + 4800] = 0.5 + 0.01 * level
         write(root / "WAV" / speaker / f"{speaker}_S0.wav", audio, rate_hz=RATE_HZ)
-    corpus = MandarinKWS(root, silence=False, clip_seconds=0.2)
+    corpus = MandarinKWS(root, silence=False, clip_seconds=0.2, long_clips="centre")
     split = corpus.load("testing")
     assert split.audio.shape[1] == 3200
     assert split.audio[split.labels == corpus.labels.index("打开"), 100:-100].min() > 15000
