@@ -13,8 +13,8 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
 PLATFORMS = {
-    "Linux x86-64": "x86_64-manylinux_2_28",
-    "Linux Arm64": "aarch64-manylinux_2_28",
+    "Linux x86-64": "x86_64-manylinux_2_40",
+    "Linux Arm64": "aarch64-manylinux_2_40",
     "macOS Arm64": "aarch64-apple-darwin",
     "Windows x86-64": "x86_64-pc-windows-msvc",
 }
