@@ -59,11 +59,14 @@ class KeywordCorpus:
         labels: class names.
         sample_rate_hz: rate of the loaded audio, in Hz.
         samples: length of a clip.
+        notes: what a reader of results must know of the recordings.
 
     Raises:
         ValueError: the noise is missing, a keyword has no training clip or `clip_seconds` or
             `unknown_cap` is out of range.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -142,7 +145,10 @@ class KeywordCorpus:
         clips = self._clips[split]
         if not clips.classes:
             counts = {split: len(clips.classes) for split, clips in self._clips.items()}
-            raise ValueError(f"The {split} split of {self.folder} is empty. Clips: {counts}.")
+            raise ValueError(
+                f"The {split} split of {self.folder} is empty. Clips: {counts}. Add recordings, "
+                "or write the lists."
+            )
         names = tuple(sorted(clips.classes))
         paths = [clips.folder / name for name in names]
         audio, errors = decode_clips(paths, self.samples, self._read_clip)

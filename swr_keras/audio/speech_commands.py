@@ -15,7 +15,13 @@ from swr_keras.audio.keyword_corpus import (
     class_labels,
 )
 from swr_keras.audio.messages import first_few, legible
-from swr_keras.audio.splits import SPLITS, assign_splits, check_speakers, speaker_of
+from swr_keras.audio.splits import (
+    SPLIT_BY,
+    SPLITS,
+    assign_splits,
+    check_speakers,
+    speaker_of,
+)
 
 GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 _NOISE_FOLDER = "_background_noise_"
@@ -37,11 +43,13 @@ class SpeechCommands(KeywordCorpus):
 
     Args:
         folder: holds the word folders, `_background_noise_`, and, optionally, the split lists.
-            Other folders that start with `_` are ignored.
+            Clips of a folder `_unknown_`, named like those of a word, are unknown words, and
+            clips of `_silence_`, of any name, are silence, which all-zero clips fill up to a
+            tenth. Other folders that start with `_` are ignored.
         keywords: words with a class of their own, in class order. None: every word that isn't in
             `unknown_words`, sorted.
         unknown_words: words of the class `_unknown_`. None: every word left over by `keywords`.
-            `()`: no such class.
+            `()`: no such class, even where there is a folder of its name.
         unknown_cap: keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
         silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
@@ -49,6 +57,8 @@ class SpeechCommands(KeywordCorpus):
             "testing": all of them, as they are, silence included. The testing part of `folder` is
             then in no split. Unknown clips may be named `<word>_<speaker>_nohash_<n>.wav`, as in
             the published test set.
+        split_by: `"speaker"` keeps every speaker in one split. `"take"` splits the clips of each
+            word, whoever speaks: for one speaker alone. Lists go before it.
         sample_rate_hz: rate of the loaded audio, in Hz.
         clip_seconds: length of every clip; shorter recordings are padded.
         long_clips: what becomes of longer recordings: `"loudest"` keeps the window of most energy,
@@ -67,11 +77,13 @@ class SpeechCommands(KeywordCorpus):
         samples: length of a clip.
         left_out: what lies in the folder and isn't read: empty word folders, clips beside the
             word folders, nested folders and files of other formats, by name.
+        notes: what a reader of results must know: what is left out, and a split by take.
 
     Raises:
         ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
             training clip, splits overlap in a file or a speaker, there are no lists and a name
-            doesn't tell the speaker, or `test_folder` has other classes than the data set.
+            doesn't tell the speaker or there is only one, or `test_folder` has other classes than
+            the data set.
     """
 
     def __init__(
@@ -83,6 +95,7 @@ class SpeechCommands(KeywordCorpus):
         unknown_cap: float | None = None,
         silence: bool = True,
         test_folder: str | os.PathLike[str] | None = None,
+        split_by: str = "speaker",
         sample_rate_hz: int = 16000,
         clip_seconds: float = 1.0,
         long_clips: str = "refuse",
@@ -91,14 +104,23 @@ class SpeechCommands(KeywordCorpus):
         skip_unreadable: bool = False,
         seed: int = 0,
     ) -> None:
+        if split_by not in SPLIT_BY:
+            raise ValueError(
+                f"split_by must be one of {SPLIT_BY}. Received: split_by={split_by!r}."
+            )
         folder = Path(folder)
         files = _files_by_word(folder)
+        own = {name: _clips_of(folder, name) for name in (UNKNOWN, SILENCE)}
+        has_unknown = bool(own[UNKNOWN]) and (unknown_words is None or len(unknown_words) > 0)
         keywords, unknown_words = _choose_words(files, keywords, unknown_words)
-        labels = class_labels(keywords, unknown=bool(unknown_words), silence=silence)
-        clips = _clips_by_split(folder, files, keywords, unknown_words)
+        labels = class_labels(keywords, unknown=has_unknown or bool(unknown_words), silence=silence)
+        class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
+        class_of |= {name: name for name in own if name in labels}
+        clips = _clips_by_split(folder, files | own, class_of, split_by)
         if test_folder is not None:
             clips["testing"] = _test_clips(Path(test_folder), labels)
-            _check_test_speakers(clips, words=files)
+            if split_by == "speaker":
+                _check_test_speakers(clips, words=files)
         super().__init__(
             folder,
             labels,
@@ -113,7 +135,18 @@ class SpeechCommands(KeywordCorpus):
             skip_unreadable=skip_unreadable,
             seed=seed,
         )
-        self.left_out = _left_out(folder, files)
+        unused = [f"{name}/" for name, names in own.items() if names and name not in labels]
+        self.left_out = (*unused, *_left_out(folder, files))
+        self.notes = _notes(self.left_out, split_by)
+
+
+def _notes(left_out: Sequence[str], split_by: str) -> tuple[str, ...]:
+    notes = []
+    if left_out:
+        notes.append(f"Files and folders that aren't read: {first_few(left_out)}")
+    if split_by == "take":
+        notes.append("Split by take: the same speakers are in training and test.")
+    return tuple(notes)
 
 
 def _left_out(folder: Path, files: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -132,15 +165,17 @@ def _files_by_word(folder: Path) -> dict[str, tuple[str, ...]]:
     words = sorted(
         path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "_."
     )
-    files = {
-        word: tuple(f"{word}/{path.name}" for path in audio_files(folder / word)) for word in words
-    }
+    files = {word: _clips_of(folder, word) for word in words}
     if not any(files.values()):
         raise ValueError(
             f"{folder} holds no word folder with audio files. "
             f"Expected <word>/<speaker>_nohash_<n>.wav. Found folders: {words}."
         )
     return files
+
+
+def _clips_of(folder: Path, name: str) -> tuple[str, ...]:
+    return tuple(f"{name}/{path.name}" for path in audio_files(folder / name))
 
 
 def _choose_words(
@@ -179,13 +214,17 @@ def _choose_words(
 def _clips_by_split(
     folder: Path,
     files: Mapping[str, Sequence[str]],
-    keywords: Sequence[str],
-    unknown_words: Sequence[str],
+    class_of: Mapping[str, str],
+    split_by: str,
 ) -> dict[str, ClipList]:
-    class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
     classes = {name: label for word, label in class_of.items() for name in files[word]}
-    splits = assign_splits(folder, classes, others=[n for names in files.values() for n in names])
-    check_speakers({name: splits[name] for name in classes})
+    spoken = [name for name, label in classes.items() if label != SILENCE]
+    silent = [name for name, label in classes.items() if label == SILENCE]
+    others = [name for names in files.values() for name in names]
+    splits = assign_splits(folder, spoken, others, split_by=split_by)
+    if split_by == "speaker":
+        check_speakers({name: splits[name] for name in spoken})
+    splits |= assign_splits(folder, silent, others, split_by="take")
     return {
         split: ClipList(folder, {n: label for n, label in classes.items() if splits[n] == split})
         for split in SPLITS

@@ -12,6 +12,7 @@ from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
 
 SPLITS = ("training", "validation", "testing")
+SPLIT_BY = ("speaker", "take")
 _LIST_FILES = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 _SPEAKER = re.compile(r"(.+)_nohash_")
 _HASH_RANGE = 2**27
@@ -21,27 +22,36 @@ _HELD_OUT_SPEAKERS = 6 / 37
 
 
 def assign_splits(
-    folder: Path, names: Collection[str], others: Collection[str] = ()
+    folder: Path,
+    names: Collection[str],
+    others: Collection[str] = (),
+    *,
+    split_by: str = "speaker",
 ) -> dict[str, str]:
     """Assigns every file to a split.
 
     `validation_list.txt` and `testing_list.txt` decide where they exist and training is the rest;
-    without them `hashed_split` does, for which each name must tell the speaker.
+    without them `hashed_split` does, for which each name must tell the speaker, or, by take,
+    `split_takes`.
 
     Args:
         folder: the data set's folder.
         names: the files, as `"word/file.wav"`.
         others: files that the lists may name too.
+        split_by: `"speaker"` or `"take"`.
 
     Returns:
         split by name.
 
     Raises:
         ValueError: only one list exists, a list names a missing file, both name the same file, or
-            there is no list and a name isn't like `"word/<speaker>_nohash_<n>.wav"`.
+            there is no list and, by speaker, a name isn't like `"word/<speaker>_nohash_<n>.wav"`
+            or there is one speaker alone.
     """
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
     found = [path.name for path in lists.values() if path.exists() or path.is_symlink()]
+    if not found and split_by == "take":
+        return split_takes(names)
     if not found:
         _check_names(folder, names)
         return {name: hashed_split(name) for name in names}
@@ -69,14 +79,37 @@ def hashed_split(name: str) -> str:
     Source: the rule published with Speech Commands (arXiv 1804.03209), which keeps every file of
     a speaker in one split, whatever else is in the folder.
     """
-    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1]).encode(errors="surrogateescape")
-    digest = int(hashlib.sha1(speaker, usedforsecurity=False).hexdigest(), 16)
-    percent = digest % _HASH_RANGE * 100.0 / (_HASH_RANGE - 1)
+    speaker = re.sub(r"_nohash_.*$", "", name.rsplit("/", 1)[-1])
+    percent = _sha1(speaker) % _HASH_RANGE * 100.0 / (_HASH_RANGE - 1)
     if percent < _VALIDATION_PERCENT:
         return "validation"
     if percent < _VALIDATION_PERCENT + _TESTING_PERCENT:
         return "testing"
     return "training"
+
+
+def split_takes(names: Iterable[str]) -> dict[str, str]:
+    """Splits the files of each word by the hash of their names: a tenth validates, a tenth tests.
+
+    At least one each, where a word has three; of fewer, all train.
+
+    Args:
+        names: the files, as `"word/file.wav"`.
+
+    Returns:
+        split by name.
+    """
+    words: dict[str, list[str]] = {}
+    for name in names:
+        words.setdefault(name.rsplit("/", 1)[0], []).append(name)
+    splits = {}
+    for takes in words.values():
+        takes.sort(key=lambda name: (_sha1(name), name))
+        held_out = max(1, round(len(takes) / 10)) if len(takes) >= len(SPLITS) else 0
+        splits |= dict.fromkeys(takes, "training")
+        splits |= dict.fromkeys(takes[:held_out], "validation")
+        splits |= dict.fromkeys(takes[held_out : 2 * held_out], "testing")
+    return splits
 
 
 def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
@@ -141,8 +174,14 @@ def check_speakers(
     if shared:
         raise ValueError(
             f"Speakers in two splits, so a test would know them: {first_few(shared.values())}\n"
-            "Move all files of a speaker to one split."
+            'Move all files of a speaker to one split, or pass split_by="take" to test on the '
+            "speakers of training."
         )
+
+
+def _sha1(text: str) -> int:
+    content = text.encode(errors="surrogateescape")
+    return int(hashlib.sha1(content, usedforsecurity=False).hexdigest(), 16)
 
 
 def _check_names(folder: Path, names: Iterable[str]) -> None:
@@ -151,7 +190,13 @@ def _check_names(folder: Path, names: Iterable[str]) -> None:
         raise ValueError(
             f"{folder} has neither {' nor '.join(_LIST_FILES.values())}, so files are split by the "
             f"hash of their speaker, whom these names don't tell: {first_few(nameless)}\n"
-            "Name them <speaker>_nohash_<n>.wav, or write the lists."
+            'Name them <speaker>_nohash_<n>.wav, write the lists, or pass split_by="take".'
+        )
+    speakers = {speaker_of(name) for name in names}
+    if len(speakers) == 1:
+        raise ValueError(
+            f"All clips of {folder} are of one speaker, {speakers.pop()!r}, whom only one split "
+            'can have. Pass split_by="take" to train and test on this speaker, or add others.'
         )
 
 

@@ -1,8 +1,15 @@
 import hashlib
+from collections import Counter
 
 import pytest
 
-from swr_keras.audio.splits import assign_splits, check_speakers, hashed_split, split_speakers
+from swr_keras.audio.splits import (
+    assign_splits,
+    check_speakers,
+    hashed_split,
+    split_speakers,
+    split_takes,
+)
 
 
 def _published_rule(file_name: str) -> str:
@@ -37,7 +44,7 @@ def test_hash_rule_needs_names_that_tell_the_speaker(tmp_path):
     names = {"yes/ann_nohash_0.wav", "yes/recording 7.wav"}
     with pytest.raises(ValueError, match=r"don't tell.*\n  yes/recording 7.wav\n.*1 of 1") as error:
         assign_splits(tmp_path, names)
-    assert "<speaker>_nohash_<n>.wav, or write" in str(error.value)
+    assert "<speaker>_nohash_<n>.wav, write the lists" in str(error.value)
     for file in ("validation_list.txt", "testing_list.txt"):
         (tmp_path / file).write_text("")
     assert assign_splits(tmp_path, names) == dict.fromkeys(names, "training")
@@ -121,3 +128,25 @@ def test_lists_may_write_a_name_in_another_form(tmp_path, entry):
     assert assign_splits(tmp_path, names) == dict(
         zip(names, ("training", "validation", "testing"), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("takes", "held_out"), [(1, 0), (2, 0), (3, 1), (9, 1), (14, 1), (20, 2), (100, 10)]
+)
+def test_takes_are_split_word_by_word(takes, held_out):
+    names = [f"{word}/me_nohash_{take}.wav" for word in ("yes", "no") for take in range(takes)]
+    splits = split_takes(names)
+    assert splits.keys() == set(names)
+    assert splits == split_takes(reversed(names))
+    for word in ("yes", "no"):
+        counts = Counter(split for name, split in splits.items() if name.startswith(f"{word}/"))
+        assert counts["validation"] == counts["testing"] == held_out
+        assert counts["training"] == takes - 2 * held_out
+
+
+def test_lists_go_before_takes(tmp_path):
+    names = [f"yes/me_nohash_{take}.wav" for take in range(20)]
+    (tmp_path / "validation_list.txt").write_text(names[3])
+    (tmp_path / "testing_list.txt").write_text("")
+    splits = assign_splits(tmp_path, names, split_by="take")
+    assert [name for name, split in splits.items() if split != "training"] == [names[3]]
