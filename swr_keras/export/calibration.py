@@ -16,7 +16,7 @@ _BOUNDED = (
     keras.activations.hard_sigmoid,
 )
 _BINS = 4
-_TIED = 0.02
+_TIED = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +107,14 @@ def _spread(rows, count):
 
 def agreement(found: np.ndarray, expected: np.ndarray) -> float:
     """Returns the `agreement` of a `Calibration` between outputs `(n, ...)` and the float ones."""
+    return float(_agreements(found, expected).mean())
+
+
+def _agreements(found, expected):
+    """Share of the same answers for each answer of the float model."""
     answers = _answers(expected, expected)
     same = _answers(found, expected) == answers
-    return float(np.mean([same[answers == answer].mean() for answer in np.unique(answers)]))
+    return np.array([same[answers == answer].mean() for answer in np.unique(answers)])
 
 
 def snr_db(found: np.ndarray, expected: np.ndarray) -> float:
@@ -121,8 +126,9 @@ def snr_db(found: np.ndarray, expected: np.ndarray) -> float:
 def nearest(candidates: list[np.ndarray], expected: np.ndarray) -> int:
     """Returns which of several outputs comes nearest to the float model's, rare answers included.
 
-    Of the candidates whose agreement is within 2 points of the best, that with the smallest
-    error: the median over examples, since odd ones are clipped on purpose. A single output is
+    Of the candidates that lose the fewest answers altogether, and whose agreement is within 5
+    points of the best, that with the smallest error: the median over examples, since odd ones are
+    clipped on purpose. A single output is
     judged by the error over each part of its range instead, bounded for each example: an alarm
     that never goes off is a large error over all of the part that matters.
 
@@ -132,9 +138,11 @@ def nearest(candidates: list[np.ndarray], expected: np.ndarray) -> int:
     """
     if _is_single(expected):
         return int(np.argmin([_error_by_part(found, expected) for found in candidates]))
-    agreements = [agreement(found, expected) for found in candidates]
+    by_answer = [_agreements(found, expected) for found in candidates]
+    lost = [np.count_nonzero(each == 0) for each in by_answer]
+    means = [each.mean() if lost[i] == min(lost) else 0.0 for i, each in enumerate(by_answer)]
     errors = [np.median(_powers(found, expected)[0]) for found in candidates]
-    tied = [i for i, each in enumerate(agreements) if each >= max(agreements) - _TIED]
+    tied = [i for i, each in enumerate(means) if each >= max(means) - _TIED]
     return min(tied, key=lambda index: errors[index])
 
 

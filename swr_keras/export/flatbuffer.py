@@ -42,9 +42,10 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """An operator of a `.tflite` file: its name in the schema and the tensors it writes."""
+    """An operator of a `.tflite` file: its name in the schema, what it reads and writes."""
 
     name: str
+    inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
 
@@ -121,7 +122,11 @@ def _read_graph(model, graph, data):
         outputs=select(graph.outputs),
         tensors=tuple(tensors),
         operators=tuple(
-            Operator(_operator_name(model.operatorCodes[op.opcodeIndex]), select(op.outputs))
+            Operator(
+                _operator_name(model.operatorCodes[op.opcodeIndex]),
+                select(op.inputs),
+                select(op.outputs),
+            )
             for op in _listed(graph.operators)
         ),
     )

@@ -3,7 +3,6 @@
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ from swr_keras.export.calibration import (
 )
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.errors import ExportError
+from swr_keras.export.examples import calibration_array, warn_of_another_scale
 from swr_keras.export.flatbuffer import FlatBuffer, parse
 from swr_keras.export.folding import avoid_rounding_ties
 from swr_keras.export.int8_model import Int8Model
@@ -41,7 +41,7 @@ _CURES = {
 }
 
 
-def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) -> Int8Model:
+def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
     """Converts a trained model to a `.tflite` file for TFLite Micro and verifies it there.
 
     Weights are int8 with one scale per output channel, activations, input and output int8 with
@@ -51,8 +51,8 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
     Args:
         model: A plain Functional or Sequential model with one float input and one output, of
             fixed sizes except the batch. It isn't changed.
-        calibration: Features of a fixed list of *training* examples, `(n, *input_shape)` or an
-            iterable of single examples; some hundred that cover all classes are enough. They set
+        calibration: Features of a fixed list of *training* examples, `(n, *input_shape)`, or what
+            else `calibration_array` takes; some hundred that cover all classes are enough. They set
             the range of each activation: all of them, or without the tenth or the half that drive
             activations farthest, whichever gives outputs nearer to the float model's, see
             `calibration.nearest`. Up to 32 also serve the verification.
@@ -74,7 +74,8 @@ def convert_int8(model: keras.Model, calibration: np.ndarray | Iterable[Any]) ->
     avoid_rounding_ties(model)
     deployed = deploy_graph(model)
     _check_model(deployed)
-    examples = _check_calibration(calibration, deployed.input_shape[1:])
+    examples = calibration_array(calibration, deployed.input_shape[1:])
+    warn_of_another_scale(model, examples)
     try:
         contents, calibrated = _convert_nearest(deployed, examples)
         result = verify_int8(contents, _some(examples, _MAX_VERIFIED))
@@ -172,33 +173,3 @@ def _has_loop(layer):
     if isinstance(layer, keras.layers.Bidirectional):
         return _has_loop(layer.forward_layer) or _has_loop(layer.backward_layer)
     return isinstance(layer, keras.layers.RNN) and not layer.unroll
-
-
-def _check_calibration(calibration, shape):
-    if not isinstance(calibration, np.ndarray):
-        calibration = [np.asarray(example, "float32") for example in calibration]
-        shapes = {example.shape for example in calibration}
-        if len(shapes) > 1:
-            raise ValueError(
-                f"Expected calibration examples of one shape, {shape}. Received: {sorted(shapes)}."
-            )
-    examples = np.asarray(calibration, "float32")
-    if not len(examples):
-        raise ValueError("Expected calibration examples. Received: none; pass training features.")
-    if examples.shape[1:] != shape:
-        raise ValueError(
-            f"Expected calibration of shape (n, {', '.join(map(str, shape))}), the model's input. "
-            f"Received: shape={examples.shape}."
-        )
-    if not np.isfinite(examples).all():
-        bad = np.flatnonzero(~np.isfinite(examples.reshape(len(examples), -1)).all(axis=1))
-        raise ValueError(
-            f"Calibration must be finite. Received: NaN or infinite values in {len(bad)} of "
-            f"{len(examples)} examples, the first at index {bad[0]}."
-        )
-    if examples.min() == examples.max():
-        raise ValueError(
-            f"Calibration must vary to give ranges. Received: the value {examples.flat[0]} "
-            "everywhere; pass features of training examples."
-        )
-    return examples

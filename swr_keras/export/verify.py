@@ -102,7 +102,11 @@ def _check_contents(contents: FlatBuffer) -> None:
     for operator in contents.operators:
         _check_operator(operator)
     for tensor in contents.tensors:
-        _check_tensor(tensor)
+        _check_shape(tensor)
+    # Others, such as the intermediates of an LSTM, only say how something was quantized.
+    for operator in contents.operators:
+        for tensor in (*operator.inputs, *operator.outputs):
+            _check_type(tensor)
 
 
 def _check_operator(operator):
@@ -134,7 +138,7 @@ def _check_operator(operator):
             )
 
 
-def _check_tensor(tensor):
+def _check_shape(tensor):
     if tensor.is_dynamic:
         raise ExportError(
             f"Tensor '{tensor.name}' of shape {tensor.shape} has a size that is only known at run "
@@ -146,6 +150,9 @@ def _check_tensor(tensor):
             f"Tensor '{tensor.name}' has {len(tensor.shape)} axes, shape {tensor.shape}; kernels "
             f"for devices leave more than {_MAX_RANK} unwritten. Merge axes with a reshape."
         )
+
+
+def _check_type(tensor):
     if tensor.dtype in _FLOATS:
         raise ExportError(
             f"Tensor '{tensor.name}' is {tensor.dtype}: part of the model isn't quantized. "
