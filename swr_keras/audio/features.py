@@ -1,5 +1,6 @@
 """Front ends: what they have in common, and log-mel features as in BC-ResNet's front end."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
@@ -186,18 +187,21 @@ class PowerSpectrogram:
         return before, self.window_samples - before
 
 
-def check_fixed(front_end: Any, reason: str) -> None:
+def check_fixed(front_end: Any, reason: str, *, free: Collection[str] = ()) -> None:
     """Refuses every setting but the defaults, for a front end that isn't free to choose.
 
     Args:
         front_end: a dataclass.
         reason: what fixes the settings, such as "MicroFrontend is compiled with".
+        free: names of settings that are free to choose.
 
     Raises:
         ValueError: a setting isn't its default.
     """
     other = [
-        field for field in fields(front_end) if getattr(front_end, field.name) != field.default
+        field
+        for field in fields(front_end)
+        if field.name not in free and getattr(front_end, field.name) != field.default
     ]
     if other:
         expected = ", ".join(f"{field.name}={field.default}" for field in other)

@@ -16,6 +16,7 @@ from swr_keras.audio.augmentation import (
 )
 from swr_keras.audio.clips import INT16_SCALE, Split
 from swr_keras.audio.features import FrontEnd
+from swr_keras.audio.micro_frontend import MicroFrontend
 
 _MAX_SHIFT_SECONDS = 0.1
 _EVALUATION_BATCH = 128
@@ -74,12 +75,15 @@ def training_dataset(
     def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         wave_seed, noise_seed, mask_seed = split_seed(seed, 3)
         if augment and bank is not None and noise_snr_db is None:
-            audio = shift_and_add_noise(audio, bank, wave_seed, is_silence, max_shift)
+            event = (bank, wave_seed, is_silence, max_shift)
+            heard = shift_and_add_noise(audio, *event)
+            background = shift_and_add_noise(tf.zeros_like(audio), *event)
         else:
             if augment:
                 audio = time_shift(audio, wave_seed, max_shift)
-            audio = _add_condition(audio, bank, noise_seed, is_silence, noise_snr_db)
-        inputs = features(audio)
+            heard = _add_condition(audio, bank, noise_seed, is_silence, noise_snr_db)
+            background = heard - audio
+        inputs = _compute(features, heard, background)
         if augment and spec_augment_freq_width is not None:
             inputs = spec_augment(inputs, mask_seed, spec_augment_freq_width)
         return inputs
@@ -133,7 +137,8 @@ def evaluation_dataset(
     bank = _noise_bank(split, noise, is_silence, noise_snr_db)
 
     def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return features(_add_condition(audio, bank, seed, is_silence, noise_snr_db))
+        heard = _add_condition(audio, bank, seed, is_silence, noise_snr_db)
+        return _compute(features, heard, heard - audio)
 
     rows = tf.data.Dataset.range(len(split.labels)).batch(_EVALUATION_BATCH)
     batches = _batches(split, is_silence, tf.data.Dataset.zip(rows, _seeds(seed)), transform)
@@ -202,6 +207,13 @@ def _awaits_noise(split: Split, silence_label: int | Sequence[int] | None) -> np
         recorded = split.audio[rows].any(axis=1) if split.recorded is None else split.recorded[rows]
         is_silence[rows] = ~recorded
     return is_silence
+
+
+def _compute(features: FrontEnd, heard: tf.Tensor, background: tf.Tensor) -> tf.Tensor:
+    """Computes features; a front end with a memory first hears the noise that was added."""
+    if isinstance(features, MicroFrontend):
+        return features(heard, background)
+    return features(heard)
 
 
 def _add_condition(
