@@ -179,8 +179,7 @@ class KeywordCorpus:
         for path, recording in zip(self._noise_files, recordings, strict=True):
             if (recording == recording[0]).all():
                 raise AudioError(
-                    f"{legible(str(path))}: the noise holds no sound. Remove it or record it "
-                    "again."
+                    f"{legible(str(path))}: the noise holds no sound. Remove it or record it again."
                 )
             if len(recording) < self.samples:
                 raise AudioError(
