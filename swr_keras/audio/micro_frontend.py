@@ -38,29 +38,29 @@ class MicroFrontend(FramedFrontEnd):
     in the package pymicro-features.
 
     Args:
-        sample_rate_hz: rate of the audio, in Hz.
-        num_mels: mel bands.
-        window_ms: window length.
-        hop_ms: step between frames.
-        min_hz: lower end of the lowest band.
-        max_hz: upper end of the highest band.
-        pcan: apply PCAN, which the library leaves off by default.
-        scale: what the device's integers are multiplied by.
-        warm_up_seconds: how much background is heard before each clip, whose frames are dropped.
+        sample_rate_hz: Rate of the audio, in Hz.
+        num_mels: Mel bands.
+        window_ms: Window length.
+        hop_ms: Step between frames.
+        min_hz: Lower end of the lowest band.
+        max_hz: Upper end of the highest band.
+        pcan: Apply PCAN, which the library leaves off by default.
+        scale: What the device's integers are multiplied by.
+        warm_up_seconds: How much background is heard before each clip, whose frames are dropped.
             2 s are enough for a device that listens to a stream; 0 is a fresh state.
 
     Call arguments:
-        audio: float32 `(batch, samples)` in [-1, 1]; rounded to the int16 a device would hold.
-        background: float32 `(batch, any)`, what is heard before each clip, repeated for as long as
+        audio: Float32 `(batch, samples)` in [-1, 1]; rounded to the int16 a device would hold.
+        background: Float32 `(batch, any)`, what is heard before each clip, repeated for as long as
             that lasts and above a noise floor of 2 LSB, which is all that is heard without it.
 
     Returns:
-        float32 `(batch, samples // 160 - 2, 40, 1)`: 98 frames for 1 s.
+        Float32 `(batch, samples // 160 - 2, 40, 1)`: 98 frames for 1 s.
 
     Raises:
-        ImportError: pymicro-features isn't installed.
-        ValueError: a setting but `warm_up_seconds` isn't its default, that one is negative or more
-            than a minute, or a clip is shorter than a window.
+        ImportError: If pymicro-features isn't installed.
+        ValueError: If a setting but `warm_up_seconds` isn't its default, that one is negative or
+            more than a minute, or a clip is shorter than a window.
     """
 
     sample_rate_hz: int = 16000

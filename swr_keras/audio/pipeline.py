@@ -43,29 +43,29 @@ def training_dataset(
     everything: a data set made again repeats its epochs in the same order.
 
     Args:
-        split: the clips.
-        noise: background recordings, float32 `(samples,)` each, at least a clip long. May be empty
+        split: The clips.
+        noise: Background recordings, float32 `(samples,)` each, at least a clip long. May be empty
             where nothing needs noise.
-        features: the front end.
-        batch_size: clips a batch; the last batch of an epoch may hold fewer.
-        seed: of the order and all augmentation.
-        silence_label: label (or labels) of silence; its clips that aren't `recorded` always get
+        features: The front end.
+        batch_size: Clips a batch; the last batch of an epoch may hold fewer.
+        seed: Of the order and all augmentation.
+        silence_label: Label (or labels) of silence; its clips that aren't `recorded` always get
             noise. None without such a class.
         noise_snr_db: `(low, high)`: instead of BC-ResNet's noise of small random gain, every clip
             gets noise at an SNR drawn from this range, in dB. The signal's power is the mean over
             the whole clip, padding included.
-        spec_augment_freq_width: see `spec_augment_freq_width()`; None for no SpecAugment.
+        spec_augment_freq_width: See `spec_augment_freq_width()`; None for no SpecAugment.
         augment: False leaves out shift, BC-ResNet's noise and SpecAugment; silence and
             `noise_snr_db` are conditions of the data and stay.
-        first_epoch: a number makes the data set endless: one epoch after the other from this one
+        first_epoch: A number makes the data set endless: one epoch after the other from this one
             on, the same each time, to go on with a training that stopped. Tell `fit` its
             `steps_per_epoch` then, since it iterates a finite data set more often than it trains.
 
     Returns:
-        batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
+        Batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
 
     Raises:
-        ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
+        ValueError: If needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
     is_silence = _awaits_noise(split, silence_label)
@@ -117,20 +117,20 @@ def evaluation_dataset(
     The features are computed once, here, and kept in memory.
 
     Args:
-        split: the clips.
-        noise: as in `training_dataset`.
-        features: the front end.
-        batch_size: clips a batch; the last batch may hold fewer.
-        silence_label: label of silence; None without such a class.
+        split: The clips.
+        noise: As in `training_dataset`.
+        features: The front end.
+        batch_size: Clips a batch; the last batch may hold fewer.
+        silence_label: Label of silence; None without such a class.
         noise_snr_db: `(low, high)`: every other clip gets noise at an SNR drawn from this range,
             in dB, as in `training_dataset`. None: no noise.
-        seed: of the noise.
+        seed: Of the noise.
 
     Returns:
-        batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
+        Batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
 
     Raises:
-        ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
+        ValueError: If needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
     is_silence = _awaits_noise(split, silence_label)
