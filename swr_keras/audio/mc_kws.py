@@ -1,7 +1,6 @@
 """The Mandarin keyword corpus of MagicHub, which the paper calls MC-KWS."""
 
 import csv
-import json
 import os
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from swr_keras.audio.keyword_corpus import (
 from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
 from swr_keras.audio.splits import SPLITS, split_speakers
+from swr_keras.files import parse_json
 
 _AUDIO_FOLDER = "WAV"
 _TABLE = "UTTRANSINFO.txt"
@@ -220,8 +220,8 @@ def _read_words(path: Path, counts: Mapping[str, int]) -> dict[str, list[str]]:
         )
     text = read_text(path)
     try:
-        words = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        words = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{path} must be JSON in UTF-8, {example}: {error}.") from error
     if not _are_word_lists(words):
         raise ValueError(f"{path} must hold lists of words, {example}. Received: {words!r:.200}.")
