@@ -211,7 +211,7 @@ def _awaits_noise(split: Split, silence_label: int | Sequence[int] | None) -> np
 
 def _compute(features: FrontEnd, heard: tf.Tensor, background: tf.Tensor) -> tf.Tensor:
     """Computes features; a front end with a memory first hears the noise that was added."""
-    if isinstance(features, MicroFrontend):
+    if isinstance(features, MicroFrontend) and features.warm_up_seconds:
         return features(heard, background)
     return features(heard)
 
