@@ -39,6 +39,7 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     code = re.sub(r"epochs=\d+", "epochs=1", code)
     quick = "swr.SWR(learning=swr.methods.PolicyLearning(search=swr.training.SearchFit(steps=20)))"
     code = code.replace("num_classes=12)", f"num_classes=12, method={quick})", 1)
+    code = code.replace("swr.SWR(fit=fit)", quick)
     exec(compile(code, "README.md", "exec"), data_sets())
     printed = capsys.readouterr().out
     assert "layers changed" in printed

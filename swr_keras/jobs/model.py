@@ -56,6 +56,7 @@ class LearnPolicies(Job):
             states=(place.state(self, "super-net"), place.state(self, "policy search")),
             verbose=place.verbose,
         )
+        self.outcome(place).parent.mkdir(exist_ok=True)
         search.policies.save(self.outcome(place))
         return Result(
             kind="search",

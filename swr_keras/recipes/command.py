@@ -1,10 +1,11 @@
 """What every recipe's command line has in common."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from absl import flags, logging
+from absl import flags
 
 from swr_keras.recipes import setting_flags
 
@@ -28,7 +29,8 @@ def main(
     if set(argv[1:]) & set(_HELP):
         print(f"{text}\n\nFlags:\n{setting_flags.define(settings_class).get_help()}")
         return 0
-    logging.set_verbosity(logging.WARNING)
+    # TensorFlow's Python side warns of graphs traced for each model anew.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         run(setting_flags.parse(settings_class, argv))
     except KeyboardInterrupt:
