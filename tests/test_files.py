@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from swr_keras.files import complete_folder, default_cache, write_atomically
+from swr_keras.files import (
+    complete_folder,
+    default_cache,
+    read_bytes,
+    read_json,
+    write_atomically,
+)
 
 
 def test_default_is_below_the_users_cache(monkeypatch, tmp_path):
@@ -106,3 +112,49 @@ def test_written_files_are_readable_by_others(tmp_path):
     plain = tmp_path / "plain"
     plain.touch()
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+STRANGE = {
+    "pipe": (os.mkfifo, ValueError, "no regular file"),
+    "folder": (os.mkdir, ValueError, "no regular file|directory"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), ValueError, "no regular file"),
+    "dangling": (
+        lambda path: path.symlink_to("nowhere"),
+        FileNotFoundError,
+        "a link leads nowhere",
+    ),
+    "missing": (lambda path: None, FileNotFoundError, "no such file"),
+    "large": (lambda path: path.write_bytes(bytes(101)), ValueError, "Received: 101 bytes"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes and devices")
+@pytest.mark.parametrize("read", [read_bytes, read_json])
+@pytest.mark.parametrize("case", STRANGE)
+def test_what_is_no_file_of_the_kind_is_refused_at_once(tmp_path, read, case):
+    make, error, reason = STRANGE[case]
+    path = tmp_path / "given"
+    make(path)
+    with pytest.raises(error, match=f"(?i)(({reason}).*given|given.*({reason}))"):
+        read(path, kind="a list", most_bytes=100)
+
+
+def test_as_many_bytes_as_allowed_are_read(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(100))
+    assert read_bytes(tmp_path / "file", kind="a list", most_bytes=100) == bytes(100)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[NaN]", b"[-Infinity]", "[]".encode("utf-16"), b"\xff", b"[" * 100_000],
+)
+def test_json_that_is_none_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "labels.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="labels.json' can't be read as the labels"):
+        read_json(path, kind="the labels")
+
+
+def test_json_is_read(tmp_path):
+    (tmp_path / "labels.json").write_text('{"labels": ["yes", 1.5, null]}')
+    assert read_json(tmp_path / "labels.json", kind="labels") == {"labels": ["yes", 1.5, None]}

@@ -35,22 +35,22 @@ def read_audio(
     """Reads a mono file: WAV, FLAC, or what else libsndfile reads (Ogg, MP3, AIFF).
 
     Args:
-        path: the file.
-        sample_rate_hz: rate of the returned samples, in Hz.
-        resample: convert a file recorded at another rate (soxr, quality "HQ"). Without it such a
+        path: The file.
+        sample_rate_hz: Rate of the returned samples, in Hz.
+        resample: Convert a file recorded at another rate (soxr, quality "HQ"). Without it such a
             file is an error.
         reader: `"soundfile"`, or `"tensorflow_io"` (optional extra `tensorflow-io`; it misreads
             WAV files of 32-bit integers).
 
     Returns:
-        float32 `(samples,)` in [-1, 1].
+        Float32 `(samples,)` in [-1, 1].
 
     Raises:
-        AudioError: the file is not a regular file, not readable as audio, cut off, empty, not
+        AudioError: If the file is not a regular file, not readable as audio, cut off, empty, not
             mono, at another rate or one outside 1 to 768 kHz, shorter than 0.1 s, longer than an
             hour, or holds NaN, infinite or unscaled samples.
-        ImportError: `reader="tensorflow_io"` where its native operations don't load.
-        ValueError: the reader is unknown.
+        ImportError: If `reader` is "tensorflow_io" and its native operations don't load.
+        ValueError: If the reader is unknown.
     """
     if reader not in _READERS:
         raise ValueError(f"reader must be one of {sorted(_READERS)}. Received: reader={reader!r}.")
@@ -86,7 +86,7 @@ def fit_length(audio: np.ndarray, samples: int) -> np.ndarray:
 
     Args:
         audio: `(any,)`.
-        samples: the wanted length.
+        samples: The wanted length.
 
     Returns:
         `(samples,)`, same dtype.

@@ -19,9 +19,9 @@ class NoiseBank(NamedTuple):
     """Background recordings laid end to end in one tensor, so that crops are one gather.
 
     Attributes:
-        audio: float32 `(total_samples,)`.
-        starts: int32 `(files,)`, where each recording begins in `audio`.
-        lengths: int32 `(files,)`, in samples.
+        audio: Float32 `(total_samples,)`.
+        starts: Int32 `(files,)`, where each recording begins in `audio`.
+        lengths: Int32 `(files,)`, in samples.
     """
 
     audio: tf.Tensor
@@ -65,12 +65,12 @@ def time_shift(audio: tf.Tensor, seed: tf.Tensor, max_shift_samples: int) -> tf.
     """Delays or advances each clip by int(U(-max, max)) samples and fills with zeros.
 
     Args:
-        audio: float32 `(batch, samples)`.
-        seed: int32 `(2,)`.
-        max_shift_samples: bound of the shift.
+        audio: Float32 `(batch, samples)`.
+        seed: Int32 `(2,)`.
+        max_shift_samples: Bound of the shift.
 
     Returns:
-        float32 `(batch, samples)`.
+        Float32 `(batch, samples)`.
     """
     bound = float(max_shift_samples)
     shift = tf.random.stateless_uniform(tf.shape(audio)[:1], seed, -bound, bound)
@@ -89,14 +89,14 @@ def add_noise_gain(
     """Adds a noise crop scaled by U(0, max_gain), or by U(0, 1) to silence, and clips to [-1, 1].
 
     Args:
-        audio: float32 `(batch, samples)` in [-1, 1].
-        noise: the recordings to crop.
-        seed: int32 `(2,)`.
-        is_silence: bool `(batch,)`.
-        max_gain: bound of the gain for clips that aren't silence; 0 leaves them untouched.
+        audio: Float32 `(batch, samples)` in [-1, 1].
+        noise: The recordings to crop.
+        seed: Int32 `(2,)`.
+        is_silence: Bool `(batch,)`.
+        max_gain: Bound of the gain for clips that aren't silence; 0 leaves them untouched.
 
     Returns:
-        float32 `(batch, samples)` in [-1, 1].
+        Float32 `(batch, samples)` in [-1, 1].
     """
     crop_seed, gain_seed = split_seed(seed, 2)
     crops = noise.crops_like(audio, crop_seed)
@@ -118,14 +118,14 @@ def add_noise_snr(
     says. Silence has no power: it gets a crop scaled by U(0, 1).
 
     Args:
-        audio: float32 `(batch, samples)` in [-1, 1].
-        noise: the recordings to crop.
-        seed: int32 `(2,)`.
-        is_silence: bool `(batch,)`.
+        audio: Float32 `(batch, samples)` in [-1, 1].
+        noise: The recordings to crop.
+        seed: Int32 `(2,)`.
+        is_silence: Bool `(batch,)`.
         snr_db: `(low, high)` in dB.
 
     Returns:
-        float32 `(batch, samples)` in [-1, 1].
+        Float32 `(batch, samples)` in [-1, 1].
     """
     crop_seed, gain_seed = split_seed(seed, 2)
     crops = noise.crops_like(audio, crop_seed)
@@ -150,15 +150,15 @@ def shift_and_add_noise(
     The event happens to a clip with `probability`, and always to silence.
 
     Args:
-        audio: float32 `(batch, samples)` in [-1, 1].
-        noise: the recordings to crop.
-        seed: int32 `(2,)`.
-        is_silence: bool `(batch,)`.
-        max_shift_samples: bound of the shift.
-        probability: of the event.
+        audio: Float32 `(batch, samples)` in [-1, 1].
+        noise: The recordings to crop.
+        seed: Int32 `(2,)`.
+        is_silence: Bool `(batch,)`.
+        max_shift_samples: Bound of the shift.
+        probability: Of the event.
 
     Returns:
-        float32 `(batch, samples)` in [-1, 1].
+        Float32 `(batch, samples)` in [-1, 1].
     """
     event_seed, shift_seed, noise_seed = split_seed(seed, 3)
     happens = is_silence | (_uniform(event_seed, is_silence) < probability)
@@ -179,14 +179,14 @@ def spec_augment(
     A width is int(U(0, max)), so always below its bound; places are uniform.
 
     Args:
-        features: float32 `(batch, frames, mels, 1)`.
-        seed: int32 `(2,)`.
-        max_freq_width: bound of a band, in mels.
-        max_time_width: bound of a span, in frames.
-        num: masks of each kind.
+        features: Float32 `(batch, frames, mels, 1)`.
+        seed: Int32 `(2,)`.
+        max_freq_width: Bound of a band, in mels.
+        max_time_width: Bound of a span, in frames.
+        num: Masks of each kind.
 
     Returns:
-        float32 `(batch, frames, mels, 1)`.
+        Float32 `(batch, frames, mels, 1)`.
     """
     freq_seed, time_seed = split_seed(seed, 2)
     frames, mels = _static_size(features, 1), _static_size(features, 2)
@@ -200,7 +200,7 @@ def spec_augment_freq_width(tau: float) -> int | None:
     """Returns BC-ResNet's frequency mask bound for the width `tau`; None means no SpecAugment.
 
     Raises:
-        ValueError: `tau` is not one of the published widths.
+        ValueError: If `tau` is not one of the published widths.
     """
     if tau not in _FREQ_WIDTHS:
         raise ValueError(

@@ -20,12 +20,12 @@ class Split:
     """The clips of one split.
 
     Attributes:
-        audio: int16 `(clips, samples)`, full scale 32768.
-        labels: int32 `(clips,)`.
-        names: what each clip is called, usually its path below the data set's folder.
-        recorded: bool `(clips,)`; the others are zeros that stand for silence, to be filled with
+        audio: Int16 `(clips, samples)`, full scale 32768.
+        labels: Int32 `(clips,)`.
+        names: What each clip is called, usually its path below the data set's folder.
+        recorded: Bool `(clips,)`; the others are zeros that stand for silence, to be filled with
             noise. None: those that hold any sound.
-        unreadable: of each clip left out because it can't be used, the file and the reason.
+        unreadable: Of each clip left out because it can't be used, the file and the reason.
     """
 
     audio: np.ndarray
@@ -55,12 +55,12 @@ def decode_clips(
     """Decodes many files to one array, each fitted to `samples` samples by `fit_length`.
 
     Args:
-        paths: the files.
-        samples: length of a clip.
-        read: reads one file to float32 `(any,)`, raising `AudioError` for a bad one.
+        paths: The files.
+        samples: Length of a clip.
+        read: Reads one file to float32 `(any,)`, raising `AudioError` for a bad one.
 
     Returns:
-        int16 `(len(paths), samples)`, in the order of `paths`, and by row what is wrong with a bad
+        Int16 `(len(paths), samples)`, in the order of `paths`, and by row what is wrong with a bad
         file, whose clip is zeros.
     """
     clips = np.zeros((len(paths), samples), np.int16)

@@ -29,25 +29,25 @@ class EmbeddingMel(FramedFrontEnd):
     but not chosen.
 
     Args:
-        sample_rate_hz: rate of the audio, in Hz.
-        num_mels: mel bands.
-        window_ms: window length.
-        hop_ms: step between frames.
+        sample_rate_hz: Rate of the audio, in Hz.
+        num_mels: Mel bands.
+        window_ms: Window length.
+        hop_ms: Step between frames.
         fft_length: FFT frame in samples.
-        min_hz: lower end of the lowest band.
-        max_hz: upper end of the highest band.
-        power_floor: least value of a band before the logarithm.
-        range_decades: how far below the clip's largest value the output ends.
-        offset: what is added to the logarithm.
+        min_hz: Lower end of the lowest band.
+        max_hz: Upper end of the highest band.
+        power_floor: Least value of a band before the logarithm.
+        range_decades: How far below the clip's largest value the output ends.
+        offset: What is added to the logarithm.
 
     Call arguments:
-        audio: float32 `(batch, samples)` in [-1, 1].
+        audio: Float32 `(batch, samples)` in [-1, 1].
 
     Returns:
-        float32 `(batch, 1 + (samples - 512) // 160, 32, 1)`: 97 frames for 1 s.
+        Float32 `(batch, 1 + (samples - 512) // 160, 32, 1)`: 97 frames for 1 s.
 
     Raises:
-        ValueError: a setting isn't its default, or a clip is shorter than an FFT frame.
+        ValueError: If a setting isn't its default, or a clip is shorter than an FFT frame.
     """
 
     sample_rate_hz: int = 16000

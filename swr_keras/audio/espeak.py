@@ -28,14 +28,14 @@ class Espeak:
     fresh process that says the same words in the same order gives the same samples again.
 
     Attributes:
-        sample_rate_hz: of the speech.
-        version: of espeak-ng.
-        voices: names of the voices, one a language or accent, such as `"en-GB-scotland"`.
-        variants: names of the variants, which make other speakers of a voice, such as `"m3"`.
+        sample_rate_hz: Of the speech.
+        version: Of espeak-ng.
+        voices: Names of the voices, one a language or accent, such as `"en-GB-scotland"`.
+        variants: Names of the variants, which make other speakers of a voice, such as `"m3"`.
 
     Raises:
-        ImportError: `espeakng-loader` isn't installed.
-        ChildProcessError: the library doesn't start.
+        ImportError: If `espeakng-loader` isn't installed.
+        ChildProcessError: If the library doesn't start.
     """
 
     def __init__(self) -> None:
@@ -101,19 +101,19 @@ class Espeak:
         """Says something.
 
         Args:
-            text: the words; pinyin with tone digits for the voice `"cmn-Latn-pinyin"`.
-            voice: one of `voices`.
-            variant: one of `variants`.
-            words_per_minute: from 80 to 450.
-            pitch: from 0 to 99.
-            pitch_range: from 0, monotonous, to 99.
+            text: The words; pinyin with tone digits for the voice `"cmn-Latn-pinyin"`.
+            voice: One of `voices`.
+            variant: One of `variants`.
+            words_per_minute: From 80 to 450.
+            pitch: From 0 to 99.
+            pitch_range: From 0, monotonous, to 99.
 
         Returns:
-            float32 `(samples,)` in [-1, 1], at `sample_rate_hz`.
+            Float32 `(samples,)` in [-1, 1], at `sample_rate_hz`.
 
         Raises:
-            ValueError: a name is unknown, a number out of range, or there is nothing to say.
-            ChildProcessError: the process of espeak-ng ended.
+            ValueError: If a name is unknown, a number out of range, or there is nothing to say.
+            ChildProcessError: If the process of espeak-ng ended.
         """
         self.check_names([voice], [variant])
         numbers = {"words_per_minute": words_per_minute, "pitch": pitch, "pitch_range": pitch_range}

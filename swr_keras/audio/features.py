@@ -1,5 +1,6 @@
 """Front ends: what they have in common, and log-mel features as in BC-ResNet's front end."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
@@ -12,13 +13,13 @@ class FrontEnd(Protocol):
     """What turns clips into features: a value, the same for all clips, usable in `tf.data`.
 
     Attributes:
-        sample_rate_hz: rate of the audio, in Hz.
+        sample_rate_hz: Rate of the audio, in Hz.
 
     Call arguments:
-        audio: float32 `(batch, samples)` in [-1, 1].
+        audio: Float32 `(batch, samples)` in [-1, 1].
 
     Returns:
-        float32 `(batch, *self.shape(samples))`.
+        Float32 `(batch, *self.shape(samples))`.
     """
 
     @property
@@ -80,21 +81,21 @@ class LogMel(MelFrontEnd):
     Source: BC-ResNet (arXiv 2106.04140), whose defaults these are.
 
     Args:
-        sample_rate_hz: rate of the audio, in Hz.
-        num_mels: mel bands.
-        window_ms: window length.
-        hop_ms: step between frames.
+        sample_rate_hz: Rate of the audio, in Hz.
+        num_mels: Mel bands.
+        window_ms: Window length.
+        hop_ms: Step between frames.
         fft_length: FFT frame in samples, at least the window.
-        log_offset: keeps the logarithm of an empty band finite.
+        log_offset: Keeps the logarithm of an empty band finite.
 
     Call arguments:
-        audio: float32 `(batch, samples)` in [-1, 1].
+        audio: Float32 `(batch, samples)` in [-1, 1].
 
     Returns:
-        float32 `(batch, 1 + samples // hop, num_mels, 1)`: 101 frames for 1 s at the defaults.
+        Float32 `(batch, 1 + samples // hop, num_mels, 1)`: 101 frames for 1 s at the defaults.
 
     Raises:
-        ValueError: a setting is not positive, the window exceeds the FFT frame, a mel band is
+        ValueError: If a setting is not positive, the window exceeds the FFT frame, a mel band is
             narrower than the FFT resolution, or a clip is shorter than the padding.
     """
 
@@ -140,18 +141,18 @@ class PowerSpectrogram:
     Clips are padded by reflection; a periodic Hann window lies in the middle of the FFT frame.
 
     Args:
-        window_samples: window length.
-        hop_samples: step between frames.
+        window_samples: Window length.
+        hop_samples: Step between frames.
         fft_length: FFT frame in samples, at least the window.
 
     Call arguments:
-        audio: float32 `(batch, samples)`.
+        audio: Float32 `(batch, samples)`.
 
     Returns:
-        float32 `(batch, 1 + samples // hop_samples, fft_length // 2 + 1)`.
+        Float32 `(batch, 1 + samples // hop_samples, fft_length // 2 + 1)`.
 
     Raises:
-        ValueError: a clip is shorter than the padding.
+        ValueError: If a clip is shorter than the padding.
     """
 
     window_samples: int
@@ -186,18 +187,21 @@ class PowerSpectrogram:
         return before, self.window_samples - before
 
 
-def check_fixed(front_end: Any, reason: str) -> None:
+def check_fixed(front_end: Any, reason: str, *, free: Collection[str] = ()) -> None:
     """Refuses every setting but the defaults, for a front end that isn't free to choose.
 
     Args:
-        front_end: a dataclass.
-        reason: what fixes the settings, such as "MicroFrontend is compiled with".
+        front_end: A dataclass.
+        reason: What fixes the settings, such as "MicroFrontend is compiled with".
+        free: Names of settings that are free to choose.
 
     Raises:
-        ValueError: a setting isn't its default.
+        ValueError: If a setting isn't its default.
     """
     other = [
-        field for field in fields(front_end) if getattr(front_end, field.name) != field.default
+        field
+        for field in fields(front_end)
+        if field.name not in free and getattr(front_end, field.name) != field.default
     ]
     if other:
         expected = ", ".join(f"{field.name}={field.default}" for field in other)
@@ -212,12 +216,12 @@ def triangular_filters(corners_hz: np.ndarray, nyquist_hz: float, fft_length: in
     """Returns filters that rise to 1 from one corner to the next and fall to 0 at the one after.
 
     Args:
-        corners_hz: increasing, `(filters + 2,)`.
-        nyquist_hz: frequency of the last FFT bin.
+        corners_hz: Increasing, `(filters + 2,)`.
+        nyquist_hz: Frequency of the last FFT bin.
         fft_length: FFT frame in samples.
 
     Returns:
-        float64 `(fft_length // 2 + 1, filters)`.
+        Float64 `(fft_length // 2 + 1, filters)`.
     """
     bins_hz = np.linspace(0.0, nyquist_hz, fft_length // 2 + 1)[:, None]
     low, centre, high = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]

@@ -27,9 +27,9 @@ class ClipList:
     """The recordings of one split.
 
     Attributes:
-        folder: what the names are relative to.
-        classes: class by name.
-        complete: the list has its own silence and its own number of unknown clips.
+        folder: What the names are relative to.
+        classes: Class by name.
+        complete: The list has its own silence and its own number of unknown clips.
     """
 
     folder: Path
@@ -41,28 +41,28 @@ class KeywordCorpus:
     """Base of the keyword data sets: subclasses find the clips, this class loads them.
 
     Args:
-        folder: of the data set.
-        labels: class names, see `class_labels`.
-        clips: the recordings, by split. Where a list isn't `complete`, `unknown_cap` holds and
+        folder: Of the data set.
+        labels: Class names, see `class_labels`.
+        clips: The recordings, by split. Where a list isn't `complete`, `unknown_cap` holds and
             silence is added.
-        noise_folder: background recordings; None for none.
-        unknown_cap: keep at most this share of a split's number of keyword clips as unknown
+        noise_folder: Background recordings; None for none.
+        unknown_cap: Keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
-        sample_rate_hz, clip_seconds: rate and length of every clip.
-        long_clips: see `long_clips.cut`.
-        resample, reader: see `read_audio`.
-        skip_unreadable: leave out the clips that can't be used.
-        seed: of the draw of unknown clips.
+        sample_rate_hz, clip_seconds: Rate and length of every clip.
+        long_clips: See `long_clips.cut`.
+        resample, reader: See `read_audio`.
+        skip_unreadable: Leave out the clips that can't be used.
+        seed: Of the draw of unknown clips.
 
     Attributes:
-        folder: of the data set.
-        labels: class names.
-        sample_rate_hz: rate of the loaded audio, in Hz.
-        samples: length of a clip.
-        notes: what a reader of results must know of the recordings.
+        folder: Of the data set.
+        labels: Class names.
+        sample_rate_hz: Rate of the loaded audio, in Hz.
+        samples: Length of a clip.
+        notes: What a reader of results must know of the recordings.
 
     Raises:
-        ValueError: the noise is missing, a keyword has no training clip or `clip_seconds` or
+        ValueError: If the noise is missing, a keyword has no training clip or `clip_seconds` or
             `unknown_cap` is out of range.
     """
 
@@ -136,9 +136,9 @@ class KeywordCorpus:
             `skip_unreadable`, clips that can't be used are in `unreadable` instead.
 
         Raises:
-            AudioError: some clips are bad (one error names the first five and their number), or,
+            AudioError: If some clips are bad (one error names the first five and their number), or,
                 with `skip_unreadable`, all clips of a class.
-            ValueError: the split is unknown or empty.
+            ValueError: If the split is unknown or empty.
         """
         if split not in SPLITS:
             raise ValueError(f"split must be one of {SPLITS}. Received: split={split!r}.")
@@ -173,13 +173,13 @@ class KeywordCorpus:
         Empty where there are none, which only `silence=False` allows.
 
         Raises:
-            AudioError: a recording is bad, without any sound or shorter than a clip.
+            AudioError: If a recording is bad, without any sound or shorter than a clip.
         """
         recordings = tuple(self._read(path) for path in self._noise_files)
         for path, recording in zip(self._noise_files, recordings, strict=True):
             if (recording == recording[0]).all():
                 raise AudioError(
-                    f"{legible(str(path))}: the noise holds no sound. Remove it, or record it again."
+                    f"{legible(str(path))}: the noise holds no sound. Remove it or record it again."
                 )
             if len(recording) < self.samples:
                 raise AudioError(
@@ -221,7 +221,7 @@ class KeywordCorpus:
 
 def _check_sound(names: Sequence[str], labels: Sequence[str], audio: np.ndarray) -> None:
     constant = (audio == audio[:, :1]).all(axis=1)
-    silent = [row for row in np.flatnonzero(constant) if labels[row] != SILENCE]
+    silent = [row for row in np.flatnonzero(constant).tolist() if labels[row] != SILENCE]
     sounding = {label for label, still in zip(labels, constant, strict=True) if not still}
     lost = sorted({labels[row] for row in silent} - sounding)
     if lost:

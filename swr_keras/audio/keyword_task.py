@@ -45,6 +45,7 @@ class KeywordTask:
         splits: `Split` by name: "training", "validation", "testing".
         noise: Background recordings, float32 `(samples,)` each.
         hearing: How clips become batches of features.
+        remarks: What a reader of results must know of the recordings.
     """
 
     name: str
@@ -52,6 +53,7 @@ class KeywordTask:
     splits: dict[str, Split]
     noise: tuple[np.ndarray, ...]
     hearing: Hearing
+    remarks: tuple[str, ...] = ()
 
     loss = None
     metrics = None
@@ -85,11 +87,12 @@ class KeywordTask:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of results must know of the clips."""
-        return tuple(
+        left_out = (
             f"Left out of {name}: {problem}"
             for name, split in self.splits.items()
             for problem in split.unreadable
         )
+        return (*self.remarks, *left_out)
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns augmented batches of the training clips, epoch after epoch without end."""

@@ -1,7 +1,6 @@
 """The Mandarin keyword corpus of MagicHub, which the paper calls MC-KWS."""
 
 import csv
-import json
 import os
 import re
 from collections import Counter
@@ -19,6 +18,7 @@ from swr_keras.audio.keyword_corpus import (
 from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
 from swr_keras.audio.splits import SPLITS, split_speakers
+from swr_keras.files import parse_json
 
 _AUDIO_FOLDER = "WAV"
 _TABLE = "UTTRANSINFO.txt"
@@ -44,32 +44,32 @@ class MandarinKWS(KeywordCorpus):
     Source: arXiv 2302.13435, section on keyword spotting.
 
     Args:
-        folder: of the unpacked corpus.
+        folder: Of the unpacked corpus.
         words_file: JSON as above, transcriptions as the table writes them. None: `words.json` in
             `folder`.
-        noise_folder: background recordings: `_background_noise_` of Speech Commands. None only
+        noise_folder: Background recordings: `_background_noise_` of Speech Commands. None only
             without silence.
-        unknown_cap: keep at most this share of a split's number of keyword clips as unknown
+        unknown_cap: Keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
-        silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
-        sample_rate_hz: rate of the loaded audio, in Hz.
-        clip_seconds: length of every clip; shorter recordings are padded.
-        long_clips: what becomes of longer recordings: `"loudest"` keeps the window of most energy,
+        silence: Add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
+        sample_rate_hz: Rate of the loaded audio, in Hz.
+        clip_seconds: Length of every clip; shorter recordings are padded.
+        long_clips: What becomes of longer recordings: `"loudest"` keeps the window of most energy,
             `"first"` the start, `"centre"` the centre; `"refuse"` keeps the centre too, but
             refuses those of more than one and a half times `clip_seconds`.
-        reader: see `read_audio`.
-        skip_unreadable: leave out the clips that can't be used instead of refusing the split;
+        reader: See `read_audio`.
+        skip_unreadable: Leave out the clips that can't be used instead of refusing the split;
             `Split.unreadable` names them. Others don't take their place.
-        seed: of the draws of speakers and of unknown clips.
+        seed: Of the draws of speakers and of unknown clips.
 
     Attributes:
-        folder: of the data set.
-        labels: class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
-        sample_rate_hz: rate of the loaded audio, in Hz.
-        samples: length of a clip.
+        folder: Of the data set.
+        labels: Class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
+        sample_rate_hz: Rate of the loaded audio, in Hz.
+        samples: Length of a clip.
 
     Raises:
-        ValueError: a folder, the table, the words file or the noise is missing; table and files
+        ValueError: If a folder, the table, the words file or the noise is missing; table and files
             disagree; the words file leaves a transcription out, names one twice or one that
             doesn't exist; there are fewer than three speakers; a keyword has no training clip.
     """
@@ -126,10 +126,10 @@ class MandarinKWS(KeywordCorpus):
         """Returns the number of utterances by transcription, to write the words file from.
 
         Args:
-            folder: of the unpacked corpus.
+            folder: Of the unpacked corpus.
 
         Raises:
-            ValueError: the table is missing or can't be used.
+            ValueError: If the table is missing or can't be used.
         """
         return _count(_read_table(Path(folder)))
 
@@ -220,8 +220,8 @@ def _read_words(path: Path, counts: Mapping[str, int]) -> dict[str, list[str]]:
         )
     text = read_text(path)
     try:
-        words = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        words = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{path} must be JSON in UTF-8, {example}: {error}.") from error
     if not _are_word_lists(words):
         raise ValueError(f"{path} must hold lists of words, {example}. Received: {words!r:.200}.")

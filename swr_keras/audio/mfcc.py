@@ -28,21 +28,21 @@ class MFCC(MelFrontEnd):
     Source: Res15 (arXiv 1710.10361) in castorini/honk, whose settings are the defaults.
 
     Args:
-        sample_rate_hz: rate of the audio, in Hz.
-        num_mels: mel bands, and coefficients.
-        window_ms: window length, and that of the FFT frame.
-        hop_ms: step between frames.
-        min_hz: lower end of the lowest band.
-        max_hz: upper end of the highest band, at most half the sample rate.
+        sample_rate_hz: Rate of the audio, in Hz.
+        num_mels: Mel bands, and coefficients.
+        window_ms: Window length, and that of the FFT frame.
+        hop_ms: Step between frames.
+        min_hz: Lower end of the lowest band.
+        max_hz: Upper end of the highest band, at most half the sample rate.
 
     Call arguments:
-        audio: float32 `(batch, samples)` in [-1, 1].
+        audio: Float32 `(batch, samples)` in [-1, 1].
 
     Returns:
-        float32 `(batch, 1 + samples // hop, num_mels, 1)`: 101 frames for 1 s at the defaults.
+        Float32 `(batch, 1 + samples // hop, num_mels, 1)`: 101 frames for 1 s at the defaults.
 
     Raises:
-        ValueError: a length is not positive, the band edges are reversed or beyond half the
+        ValueError: If a length is not positive, the band edges are reversed or beyond half the
             sample rate, a mel band is narrower than the FFT resolution, or a clip is shorter than
             the padding.
     """

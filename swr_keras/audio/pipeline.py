@@ -16,6 +16,7 @@ from swr_keras.audio.augmentation import (
 )
 from swr_keras.audio.clips import INT16_SCALE, Split
 from swr_keras.audio.features import FrontEnd
+from swr_keras.audio.micro_frontend import MicroFrontend
 
 _MAX_SHIFT_SECONDS = 0.1
 _EVALUATION_BATCH = 128
@@ -42,29 +43,29 @@ def training_dataset(
     everything: a data set made again repeats its epochs in the same order.
 
     Args:
-        split: the clips.
-        noise: background recordings, float32 `(samples,)` each, at least a clip long. May be empty
+        split: The clips.
+        noise: Background recordings, float32 `(samples,)` each, at least a clip long. May be empty
             where nothing needs noise.
-        features: the front end.
-        batch_size: clips a batch; the last batch of an epoch may hold fewer.
-        seed: of the order and all augmentation.
-        silence_label: label (or labels) of silence; its clips that aren't `recorded` always get
+        features: The front end.
+        batch_size: Clips a batch; the last batch of an epoch may hold fewer.
+        seed: Of the order and all augmentation.
+        silence_label: Label (or labels) of silence; its clips that aren't `recorded` always get
             noise. None without such a class.
         noise_snr_db: `(low, high)`: instead of BC-ResNet's noise of small random gain, every clip
             gets noise at an SNR drawn from this range, in dB. The signal's power is the mean over
             the whole clip, padding included.
-        spec_augment_freq_width: see `spec_augment_freq_width()`; None for no SpecAugment.
+        spec_augment_freq_width: See `spec_augment_freq_width()`; None for no SpecAugment.
         augment: False leaves out shift, BC-ResNet's noise and SpecAugment; silence and
             `noise_snr_db` are conditions of the data and stay.
-        first_epoch: a number makes the data set endless: one epoch after the other from this one
+        first_epoch: A number makes the data set endless: one epoch after the other from this one
             on, the same each time, to go on with a training that stopped. Tell `fit` its
             `steps_per_epoch` then, since it iterates a finite data set more often than it trains.
 
     Returns:
-        batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
+        Batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
 
     Raises:
-        ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
+        ValueError: If needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
     is_silence = _awaits_noise(split, silence_label)
@@ -74,12 +75,15 @@ def training_dataset(
     def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         wave_seed, noise_seed, mask_seed = split_seed(seed, 3)
         if augment and bank is not None and noise_snr_db is None:
-            audio = shift_and_add_noise(audio, bank, wave_seed, is_silence, max_shift)
+            event = (bank, wave_seed, is_silence, max_shift)
+            heard = shift_and_add_noise(audio, *event)
+            background = shift_and_add_noise(tf.zeros_like(audio), *event)
         else:
             if augment:
                 audio = time_shift(audio, wave_seed, max_shift)
-            audio = _add_condition(audio, bank, noise_seed, is_silence, noise_snr_db)
-        inputs = features(audio)
+            heard = _add_condition(audio, bank, noise_seed, is_silence, noise_snr_db)
+            background = heard - audio
+        inputs = _compute(features, heard, background)
         if augment and spec_augment_freq_width is not None:
             inputs = spec_augment(inputs, mask_seed, spec_augment_freq_width)
         return inputs
@@ -113,27 +117,28 @@ def evaluation_dataset(
     The features are computed once, here, and kept in memory.
 
     Args:
-        split: the clips.
-        noise: as in `training_dataset`.
-        features: the front end.
-        batch_size: clips a batch; the last batch may hold fewer.
-        silence_label: label of silence; None without such a class.
+        split: The clips.
+        noise: As in `training_dataset`.
+        features: The front end.
+        batch_size: Clips a batch; the last batch may hold fewer.
+        silence_label: Label of silence; None without such a class.
         noise_snr_db: `(low, high)`: every other clip gets noise at an SNR drawn from this range,
             in dB, as in `training_dataset`. None: no noise.
-        seed: of the noise.
+        seed: Of the noise.
 
     Returns:
-        batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
+        Batches `(features, labels)`: float32 `(batch, frames, mels, 1)`, int32 `(batch,)`.
 
     Raises:
-        ValueError: needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
+        ValueError: If needed noise is missing, noise is shorter than a clip, or `noise_snr_db` is
             reversed.
     """
     is_silence = _awaits_noise(split, silence_label)
     bank = _noise_bank(split, noise, is_silence, noise_snr_db)
 
     def transform(audio: tf.Tensor, is_silence: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return features(_add_condition(audio, bank, seed, is_silence, noise_snr_db))
+        heard = _add_condition(audio, bank, seed, is_silence, noise_snr_db)
+        return _compute(features, heard, heard - audio)
 
     rows = tf.data.Dataset.range(len(split.labels)).batch(_EVALUATION_BATCH)
     batches = _batches(split, is_silence, tf.data.Dataset.zip(rows, _seeds(seed)), transform)
@@ -202,6 +207,13 @@ def _awaits_noise(split: Split, silence_label: int | Sequence[int] | None) -> np
         recorded = split.audio[rows].any(axis=1) if split.recorded is None else split.recorded[rows]
         is_silence[rows] = ~recorded
     return is_silence
+
+
+def _compute(features: FrontEnd, heard: tf.Tensor, background: tf.Tensor) -> tf.Tensor:
+    """Computes features; a front end with a memory first hears the noise that was added."""
+    if isinstance(features, MicroFrontend) and features.warm_up_seconds:
+        return features(heard, background)
+    return features(heard)
 
 
 def _add_condition(

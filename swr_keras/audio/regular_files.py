@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from swr_keras.audio.messages import legible
+from swr_keras.files import read_bytes
 
 _MAX_TEXT_BYTES = 64 * 2**20
 
@@ -35,15 +36,10 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
         ValueError: If it is not a regular file, can't be read, is too large or is not UTF-8.
     """
     check_regular(path)
-    name = legible(str(path))
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_TEXT_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"{name}: can't be read ({error.strerror}).") from error
-    if len(content) > _MAX_TEXT_BYTES:
-        raise ValueError(f"{name}: larger than {_MAX_TEXT_BYTES} bytes. Expected a text file.")
+    content = read_bytes(path, kind="a text file", most_bytes=_MAX_TEXT_BYTES)
     try:
         return content.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: not UTF-8 text ({error}). Save it as UTF-8.") from error
+        raise ValueError(
+            f"{legible(str(path))}: not UTF-8 text ({error}). Save it as UTF-8."
+        ) from error

@@ -15,14 +15,14 @@ def slaney_filters(
     """Returns triangles in Hz between corners equally spaced on the scale.
 
     Args:
-        num_mels: number of filters.
-        min_hz: lower corner of the first, in Hz.
-        max_hz: upper corner of the last, in Hz.
-        nyquist_hz: half the sample rate, in Hz.
+        num_mels: Number of filters.
+        min_hz: Lower corner of the first, in Hz.
+        max_hz: Upper corner of the last, in Hz.
+        nyquist_hz: Half the sample rate, in Hz.
         fft_length: FFT frame in samples.
 
     Returns:
-        float32 `(fft_length // 2 + 1, num_mels)`.
+        Float32 `(fft_length // 2 + 1, num_mels)`.
 
     Source: Slaney, Auditory Toolbox (Interval Research Corporation, 1998).
     """

@@ -42,45 +42,45 @@ class SpeechCommands(KeywordCorpus):
     Source: Google Speech Commands (arXiv 1804.03209), BC-ResNet (arXiv 2106.04140).
 
     Args:
-        folder: holds the word folders, `_background_noise_`, and, optionally, the split lists.
+        folder: Holds the word folders, `_background_noise_`, and, optionally, the split lists.
             Clips of a folder `_unknown_`, named like those of a word, are unknown words, and
             clips of `_silence_`, of any name, are silence, which all-zero clips fill up to a
             tenth. Other folders that start with `_` are ignored.
-        keywords: words with a class of their own, in class order. None: every word that isn't in
+        keywords: Words with a class of their own, in class order. None: every word that isn't in
             `unknown_words`, sorted.
-        unknown_words: words of the class `_unknown_`. None: every word left over by `keywords`.
+        unknown_words: Words of the class `_unknown_`. None: every word left over by `keywords`.
             `()`: no such class, even where there is a folder of its name.
-        unknown_cap: keep at most this share of a split's number of keyword clips as unknown
+        unknown_cap: Keep at most this share of a split's number of keyword clips as unknown
             clips, drawn at `seed`. None keeps all.
-        silence: add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
-        test_folder: holds a folder for each class, named like it, with the clips of the split
+        silence: Add the class `_silence_`: all-zero clips, a tenth of a split's keyword clips.
+        test_folder: Holds a folder for each class, named like it, with the clips of the split
             "testing": all of them, as they are, silence included. The testing part of `folder` is
             then in no split. Unknown clips may be named `<word>_<speaker>_nohash_<n>.wav`, as in
             the published test set.
         split_by: `"speaker"` keeps every speaker in one split. `"take"` splits the clips of each
             word, whoever speaks: for one speaker alone. Lists go before it.
-        sample_rate_hz: rate of the loaded audio, in Hz.
-        clip_seconds: length of every clip; shorter recordings are padded.
-        long_clips: what becomes of longer recordings: `"loudest"` keeps the window of most energy,
+        sample_rate_hz: Rate of the loaded audio, in Hz.
+        clip_seconds: Length of every clip; shorter recordings are padded.
+        long_clips: What becomes of longer recordings: `"loudest"` keeps the window of most energy,
             `"first"` the start, `"centre"` the centre; `"refuse"` keeps the centre too, but
             refuses those of more than one and a half times `clip_seconds`.
-        resample: convert files recorded at another rate.
-        reader: see `read_audio`.
-        skip_unreadable: leave out the clips that can't be used instead of refusing the split;
+        resample: Convert files recorded at another rate.
+        reader: See `read_audio`.
+        skip_unreadable: Leave out the clips that can't be used instead of refusing the split;
             `Split.unreadable` names them. Others don't take their place.
-        seed: of the draw of unknown clips.
+        seed: Of the draw of unknown clips.
 
     Attributes:
-        folder: of the data set.
-        labels: class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
-        sample_rate_hz: rate of the loaded audio, in Hz.
-        samples: length of a clip.
-        left_out: what lies in the folder and isn't read: empty word folders, clips beside the
+        folder: Of the data set.
+        labels: Class names: `_silence_`, `_unknown_` (each where it exists), then the keywords.
+        sample_rate_hz: Rate of the loaded audio, in Hz.
+        samples: Length of a clip.
+        left_out: What lies in the folder and isn't read: empty word folders, clips beside the
             word folders, nested folders and files of other formats, by name.
-        notes: what a reader of results must know: what is left out, and a split by take.
+        notes: What a reader of results must know: what is left out, and a split by take.
 
     Raises:
-        ValueError: a folder, a word, a list entry or the noise is missing, a keyword has no
+        ValueError: If a folder, a word, a list entry or the noise is missing, a keyword has no
             training clip, splits overlap in a file or a speaker, there are no lists and a name
             doesn't tell the speaker or there is only one, or `test_folder` has other classes than
             the data set.

@@ -35,18 +35,18 @@ def assign_splits(
     `split_takes`.
 
     Args:
-        folder: the data set's folder.
-        names: the files, as `"word/file.wav"`.
-        others: files that the lists may name too.
+        folder: The data set's folder.
+        names: The files, as `"word/file.wav"`.
+        others: Files that the lists may name too.
         split_by: `"speaker"` or `"take"`.
 
     Returns:
-        split by name.
+        Split by name.
 
     Raises:
-        ValueError: only one list exists, a list names a missing file, both name the same file, or
-            there is no list and, by speaker, a name isn't like `"word/<speaker>_nohash_<n>.wav"`
-            or there is one speaker alone.
+        ValueError: If only one list exists, a list names a missing file, both name the same file,
+            or there is no list and, by speaker, a name isn't like
+            `"word/<speaker>_nohash_<n>.wav"` or there is one speaker alone.
     """
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
     found = [path.name for path in lists.values() if path.exists() or path.is_symlink()]
@@ -94,15 +94,15 @@ def split_takes(names: Iterable[str]) -> dict[str, str]:
     At least one each, where a word has three; of fewer, all train.
 
     Args:
-        names: the files, as `"word/file.wav"`.
+        names: The files, as `"word/file.wav"`.
 
     Returns:
-        split by name.
+        Split by name.
     """
     words: dict[str, list[str]] = {}
     for name in names:
         words.setdefault(name.rsplit("/", 1)[0], []).append(name)
-    splits = {}
+    splits: dict[str, str] = {}
     for takes in words.values():
         takes.sort(key=lambda name: (_sha1(name), name))
         held_out = max(1, round(len(takes) / 10)) if len(takes) >= len(SPLITS) else 0
@@ -116,14 +116,14 @@ def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
     """Draws 6 of 37 speakers for validation and as many for testing, at least one each.
 
     Args:
-        speakers: in any order.
-        seed: of the draw.
+        speakers: In any order.
+        seed: Of the draw.
 
     Returns:
-        split by speaker; the rest is training.
+        Split by speaker; the rest is training.
 
     Raises:
-        ValueError: there are fewer than three speakers.
+        ValueError: If there are fewer than three speakers.
 
     Source: the split of MC-KWS in arXiv 2302.13435, 25 / 6 / 6 of 37 speakers.
     """
@@ -153,12 +153,12 @@ def check_speakers(
     """Refuses a speaker in two splits.
 
     Args:
-        splits: split by name.
-        speaker_of: returns the speaker of a name, or None where it can't tell; such files aren't
+        splits: Split by name.
+        speaker_of: Returns the speaker of a name, or None where it can't tell; such files aren't
             compared.
 
     Raises:
-        ValueError: a speaker is in two splits.
+        ValueError: If a speaker is in two splits.
     """
     first: dict[str, str] = {}
     shared: dict[str, str] = {}

@@ -72,18 +72,18 @@ def synthetic_corpus(
     that build it at once, one wins and the others use its folder.
 
     Args:
-        cache: folder for the corpus. None: `swr_keras` in `$XDG_CACHE_HOME` or in `~/.cache`.
-        speakers: number of persons, at least 12.
-        seed: of everything drawn.
-        progress: called with the finished share, from 0 to 1; the last call says 1.
+        cache: Folder for the corpus. None: `swr_keras` in `$XDG_CACHE_HOME` or in `~/.cache`.
+        speakers: Number of persons, at least 12.
+        seed: Of everything drawn.
+        progress: Called with the finished share, from 0 to 1; the last call says 1.
 
     Returns:
         `{"english": folder, "mandarin": folder}`. `corpus.json` beside them describes speakers.
 
     Raises:
-        ImportError: `espeakng-loader` isn't installed, and the corpus isn't built yet.
-        OSError: the cache can't be written, the disk is full, or espeak-ng doesn't work.
-        ValueError: an impossible argument, or espeak-ng lacks a voice.
+        ImportError: If `espeakng-loader` isn't installed, and the corpus isn't built yet.
+        OSError: If the cache can't be written, the disk is full, or espeak-ng doesn't work.
+        ValueError: If an argument is impossible, or espeak-ng lacks a voice.
     """
     drawn = draw_speakers(speakers, seed)
     description = {
@@ -161,7 +161,7 @@ def say_word(espeak: Espeak, word: str, voice: str, speaker: Speaker) -> np.ndar
     """Lets a speaker say a word, faster where it would last more than 0.95 s.
 
     Returns:
-        float32 `(samples,)` at 16 kHz, trimmed.
+        Float32 `(samples,)` at 16 kHz, trimmed.
     """
     words_per_minute = speaker.words_per_minute
     while True:

@@ -17,12 +17,12 @@ def warped(speech: np.ndarray, rate_hz: int, warp: float) -> np.ndarray:
     """Resamples to 16 kHz with all frequencies scaled by `warp`: another vocal tract and pitch.
 
     Args:
-        speech: float32 `(samples,)` at `rate_hz`.
-        rate_hz: rate of `speech`.
-        warp: the factor; the speech lasts 1 / `warp` of its time.
+        speech: Float32 `(samples,)` at `rate_hz`.
+        rate_hz: Rate of `speech`.
+        warp: The factor; the speech lasts 1 / `warp` of its time.
 
     Returns:
-        float32 `(samples,)`.
+        Float32 `(samples,)`.
     """
     return soxr.resample(speech, rate_hz * warp, SAMPLE_RATE_HZ, quality="HQ")
 
@@ -31,10 +31,10 @@ def trimmed(speech: np.ndarray) -> np.ndarray:
     """Cuts off the start and the end where 10 ms frames are 40 dB below the loudest one.
 
     Args:
-        speech: float32 `(samples,)` at 16 kHz, not all zero.
+        speech: Float32 `(samples,)` at 16 kHz, not all zero.
 
     Returns:
-        float32 `(samples,)`, a view with 20 ms left on either side.
+        Float32 `(samples,)`, a view with 20 ms left on either side.
     """
     size = round(_FRAME_SECONDS * SAMPLE_RATE_HZ)
     frames = np.pad(speech, (0, -len(speech) % size)).reshape(-1, size)
@@ -56,8 +56,8 @@ class Channel:
     """The room and the microphone of a speaker.
 
     Args:
-        speaker: whose.
-        random: for the fine structure of the echo.
+        speaker: Whose.
+        random: For the fine structure of the echo.
     """
 
     def __init__(self, speaker: Speaker, random: np.random.Generator) -> None:
@@ -68,11 +68,11 @@ class Channel:
         """Records speech: echo, tilt and noise at the speaker's level.
 
         Args:
-            speech: float32 `(16000,)`, not all zero.
-            random: for the noise.
+            speech: Float32 `(16000,)`, not all zero.
+            random: For the noise.
 
         Returns:
-            float32 `(16000,)` in [-1, 1].
+            Float32 `(16000,)` in [-1, 1].
         """
         spectrum = np.fft.rfft(speech, 2 * CLIP_SAMPLES)
         audio = np.fft.irfft(spectrum * self._response)[:CLIP_SAMPLES]
@@ -87,9 +87,9 @@ def coloured_noise(samples: int, exponent: float, random: np.random.Generator) -
     """Returns noise of unit power: float64 `(samples,)`.
 
     Args:
-        samples: how many.
-        exponent: the power falls with frequency to this; 0 is white noise, 1 pink, 2 brown.
-        random: its source.
+        samples: How many.
+        exponent: The power falls with frequency to this; 0 is white noise, 1 pink, 2 brown.
+        random: Its source.
     """
     bins = np.arange(samples // 2 + 1)
     # Below 20 Hz there is nothing to hear, and brown noise has most of its power.

@@ -19,11 +19,11 @@ def background_noises(
     """Makes 30 s of each kind of noise, at 16 kHz.
 
     Args:
-        clips: speech for the babble, float32 `(16000,)` each.
-        random: source of all.
+        clips: Speech for the babble, float32 `(16000,)` each.
+        random: Source of all.
 
     Returns:
-        float32 `(480000,)` in [-0.9, 0.9] by name.
+        Float32 `(480000,)` in [-0.9, 0.9] by name.
     """
     noises = {name: make(random) for name, make in _KINDS.items()}
     noises["babble"] = _babble(clips, random)

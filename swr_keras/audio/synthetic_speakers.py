@@ -45,18 +45,18 @@ class Speaker:
     """One person with a microphone in a room.
 
     Attributes:
-        name: as in the names of files.
+        name: As in the names of files.
         split: `"training"`, `"validation"` or `"testing"`.
-        variant: of espeak-ng.
-        accent: voice of espeak-ng for English.
-        words_per_minute, pitch, pitch_range: as for `Espeak.say`.
-        warp: factor of all frequencies; above 1 for a shorter vocal tract.
-        tilt_db: of the microphone, per octave.
-        low_cut_hz: of the microphone.
-        reverberation_seconds: time in which the room's echo decays by 60 dB.
-        echo_db: energy of the echo relative to the direct sound.
-        peak_db: largest sample of a clip, relative to full scale.
-        snr_db: of the clips.
+        variant: Of espeak-ng.
+        accent: Voice of espeak-ng for English.
+        words_per_minute, pitch, pitch_range: As for `Espeak.say`.
+        warp: Factor of all frequencies; above 1 for a shorter vocal tract.
+        tilt_db: Of the microphone, per octave.
+        low_cut_hz: Of the microphone.
+        reverberation_seconds: Time in which the room's echo decays by 60 dB.
+        echo_db: Energy of the echo relative to the direct sound.
+        peak_db: Largest sample of a clip, relative to full scale.
+        snr_db: Of the clips.
     """
 
     name: str
@@ -79,7 +79,7 @@ def draw_speakers(speakers: int, seed: int) -> tuple[Speaker, ...]:
     """Draws persons: a tenth for validation, a third for testing, the others for training.
 
     Raises:
-        ValueError: fewer speakers than 12, or a negative seed.
+        ValueError: If there are fewer speakers than 12, or the seed is negative.
     """
     if speakers < MIN_SPEAKERS:
         raise ValueError(f"speakers must be at least {MIN_SPEAKERS}. Received: {speakers}.")

@@ -1,6 +1,7 @@
 """Keyword-spotting tasks from folders of recordings, or of synthetic speech."""
 
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 
 from swr_keras import audio
 from swr_keras.audio.keyword_task import Hearing, KeywordTask
+from swr_keras.audio.splits import SPLITS
 from swr_keras.recipes.settings import Corpora
 
 _SPEAKERS = 180
@@ -42,7 +44,7 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
         raise ValueError(f"The folders name the tasks, so their names must differ: {names}.")
     words = [_words(folder) for folder in folders]
     for option, chosen in (("keywords", corpora.keywords), ("unknown_words", unknown_words)):
-        absent = sorted(set(chosen or ()) - set().union(*words))
+        absent = sorted(set(map(_plain, chosen or ())) - set().union(*words))
         if absent:
             raise ValueError(
                 f"--{option} names words that no folder has: {absent}. The folders have "
@@ -56,6 +58,7 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
             "unknown_cap": corpora.unknown_cap,
             "silence": corpora.silence,
             "clip_seconds": corpora.clip_seconds,
+            "long_clips": corpora.long_clips,
             "reader": corpora.audio_reader,
             "skip_unreadable": corpora.skip_unreadable,
             "seed": seed,
@@ -73,11 +76,16 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
                     else None
                 ),
                 test_folder=test_folder or None,
+                split_by=corpora.split_by,
                 resample=corpora.resample,
                 **common,
             )
-        splits = {split: corpus.load(split) for split in ("training", "validation", "testing")}
-        tasks.append(KeywordTask(name, tuple(corpus.labels), splits, corpus.noise(), hearing))
+        # Held-out clips first: what is left out because it is in two splits leaves training.
+        held_out_first = {split: corpus.load(split) for split in reversed(SPLITS)}
+        splits = {split: held_out_first[split] for split in SPLITS}
+        tasks.append(
+            KeywordTask(name, corpus.labels, splits, corpus.noise(), hearing, corpus.notes)
+        )
     return tasks
 
 
@@ -122,8 +130,12 @@ def _words(folder: Path) -> set[str]:
         )
     if _is_magichub(folder):
         return set()
-    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
+    return {_plain(entry.name) for entry in folder.iterdir() if entry.is_dir()}
+
+
+def _plain(word: str) -> str:
+    return unicodedata.normalize("NFC", word)
 
 
 def _in_folder(chosen, words):
-    return None if chosen is None else tuple(word for word in chosen if word in words)
+    return None if chosen is None else tuple(word for word in chosen if _plain(word) in words)

@@ -20,7 +20,8 @@ from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.settings import Settings, setting
 from swr_keras.training.fit import Fit, SearchFit, usual_learning_rate
 
-_FEATURES = ("log_mel", "mfcc", "micro_frontend")
+_WARMED = "micro_frontend"
+_FEATURES = ("log_mel", "mfcc", _WARMED)
 # The base hears synthetic speech in little noise; a task learns to spot it in much noise.
 _SYNTHETIC_NOISE = {"train_snr_db": (0.0, 20.0), "test_snr_db": (0.0, 10.0)}
 
@@ -32,6 +33,12 @@ class KwsSettings(Settings):
     corpora: concerns.Corpora = concerns.Corpora()
     noise: concerns.Noise = concerns.Noise()
     features: str = setting("log_mel", "Front end.", choices=_FEATURES)
+    warm_up_seconds: float = setting(
+        0.0,
+        "How much background the front end 'micro_frontend' hears before each clip, in training "
+        "and test; 2 for a device that listens to a stream.",
+        at_least=0,
+    )
     backbone: str = setting(
         "bcresnet1", "Architecture of the base.", choices=tuple(backbones.BUILDERS)
     )
@@ -44,6 +51,15 @@ class KwsSettings(Settings):
     output_dir: str = setting(
         "runs/kws", "Folder to write: a new one, or that of a run to go on with."
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.warm_up_seconds and (self.features != _WARMED or self.base.pretrained):
+            raise ValueError(
+                f"`warm_up_seconds` is for features={_WARMED!r}, which remember what they heard. "
+                f"Received: warm_up_seconds={self.warm_up_seconds}, features={self.features!r}, "
+                f"pretrained={self.base.pretrained!r}."
+            )
 
     def resolved(self, base: keras.Model | None = None) -> "KwsSettings":
         """Returns them with the defaults filled in that depend on the recordings and the base.
@@ -66,8 +82,11 @@ class KwsSettings(Settings):
         width = None
         if not self.base.pretrained and self.backbone.startswith("bcresnet"):
             width = audio.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+        features = audio.FRONT_ENDS[name](16000)
+        if self.warm_up_seconds:
+            features = audio.MicroFrontend(16000, warm_up_seconds=self.warm_up_seconds)
         return Hearing(
-            features=audio.FRONT_ENDS[name](16000),
+            features=features,
             seed=self.seed,
             spec_augment_freq_width=width,
             train_snr_db=self.noise.train_snr_db,

@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from swr_keras.audio.long_clips import LONG_CLIPS
+from swr_keras.audio.splits import SPLIT_BY
 from swr_keras.layers.normalization import TaskNormalization
 from swr_keras.policy.policy import READINGS, check_target_cost
 
@@ -86,6 +88,19 @@ class Corpora(Settings):
     )
     silence: bool = setting(True, "Whether there is a class 'silence', made of the noises.")
     clip_seconds: float = setting(1.0, "Length of a clip in seconds.", at_least=0.1)
+    long_clips: str = setting(
+        "refuse",
+        "What becomes of recordings longer than a clip: the part of most energy, the start or the "
+        "centre is kept; 'refuse' keeps the centre too, but refuses those of more than one and a "
+        "half times a clip.",
+        choices=LONG_CLIPS,
+    )
+    split_by: str = setting(
+        "speaker",
+        "How clips without split lists are split: by speaker, or, for one speaker alone, by take. "
+        "MagicHub's layout is always split by speaker.",
+        choices=SPLIT_BY,
+    )
     skip_unreadable: bool = setting(
         False, "Whether to leave out clips that can't be used, and list them."
     )

@@ -209,6 +209,8 @@ def test_lists_may_be_left_out(root):
     ("text", "match"),
     [
         ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON.*nested too deep"),
+        ('{"keywords": [NaN]}', "must be JSON.*NaN"),
         ('["打开"]', "must hold lists of words"),
         ('{"keywords": "打开"}', "must hold lists of words"),
         ('{"keywords": [1]}', "must hold lists of words"),

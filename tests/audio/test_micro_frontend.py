@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,3 +115,70 @@ def test_clips_shorter_than_a_window():
 def test_settings_are_compiled_in(settings, reason):
     with pytest.raises(ValueError, match=f"compiled with {reason}. Leave"):
         MicroFrontend(**settings)
+
+
+def _stream(level):
+    """Eleven seconds of noise with a tone that comes and goes in the last one."""
+    random = np.random.default_rng(2)
+    audio = level * random.normal(size=11 * 16000)
+    time = np.arange(16000) / 16000
+    audio[-16000:] += 0.3 * np.sin(2 * np.pi * 700 * time) * np.exp(-(((time - 0.3) / 0.1) ** 2))
+    return audio[None].astype(np.float32), level * random.normal(size=(1, 9000))
+
+
+@pytest.mark.parametrize("level", [0.001, 0.01, 0.05])
+def test_a_warmed_clip_has_the_features_of_a_stream(level):
+    stream, background = _stream(level)
+    clip, background = stream[:, -16000:], background.astype(np.float32)
+    expected = MicroFrontend()(stream).numpy()[:, -98:]
+
+    def distance(front_end):
+        return np.abs(front_end(clip, background).numpy() - expected).mean()
+
+    fresh = distance(MicroFrontend())
+    assert fresh > 2
+    assert distance(MicroFrontend(warm_up_seconds=2)) < 0.1 * fresh
+
+
+def test_warm_up_keeps_the_shape_and_is_the_same_for_every_clip(clips):
+    features = MicroFrontend(warm_up_seconds=0.5)
+    assert features.shape(16000) == MicroFrontend().shape(16000)
+    together = features(tf.constant(clips)).numpy()
+    assert together.shape == MicroFrontend()(clips).shape
+    np.testing.assert_array_equal(features(clips[2:3]).numpy(), together[2:3])
+
+
+def test_without_warm_up_the_background_is_not_heard(clips):
+    alone = MicroFrontend()(clips).numpy()
+    np.testing.assert_array_equal(MicroFrontend()(clips, clips[::-1]).numpy(), alone)
+
+
+def test_a_front_end_written_before_there_was_a_warm_up_has_none():
+    parameters = dataclasses.asdict(MicroFrontend())
+    del parameters["warm_up_seconds"]
+    assert MicroFrontend(**parameters).warm_up_seconds == 0
+
+
+@pytest.mark.parametrize("seconds", [-1, 61, float("nan"), float("inf")])
+def test_warm_up_is_bounded(seconds):
+    with pytest.raises(ValueError, match=r"warm_up_seconds must be 0 to 60. Received"):
+        MicroFrontend(warm_up_seconds=seconds)
+
+
+@pytest.mark.parametrize("noise_snr_db", [None, (0.0, 0.0)])
+def test_the_pipeline_lets_the_noise_of_a_clip_be_heard_before_it(clips, noise_snr_db):
+    loud = clips[[0, 1, 0]] * 0.5
+    split = Split(to_int16(loud), np.array([1, 2, 1], np.int32), tuple("abc"))
+    noise = (np.random.default_rng(1).normal(0, 0.2, 9000).astype(np.float32),)
+    options = {"batch_size": 3, "silence_label": None, "noise_snr_db": noise_snr_db}
+    warm = MicroFrontend(warm_up_seconds=1)
+
+    def inputs(dataset):
+        return next(dataset.as_numpy_iterator())[0]
+
+    evaluated = inputs(evaluation_dataset(split, noise, warm, **options))
+    trained = inputs(training_dataset(split, noise, warm, seed=3, **options))
+    fresh = inputs(training_dataset(split, noise, MicroFrontend(), seed=3, **options))
+    in_silence = warm(split.audio / np.float32(32768)).numpy()
+    assert np.array_equal(evaluated, in_silence) == (noise_snr_db is None)
+    assert trained[:, :20].mean() < fresh[:, :20].mean()

@@ -1,5 +1,8 @@
+import shutil
+
 import numpy as np
 import pytest
+import soundfile
 
 from swr_keras.audio.keyword_task import combine, own_names
 from swr_keras.recipes.kws_corpora import load_tasks
@@ -98,3 +101,51 @@ def test_the_digest_tells_recordings_and_conditions_apart(folders):
         *(load(folders, flag)[0] for flag in ("--features=mfcc", "--test_snr_db=0,5")),
     ]
     assert len({first.digest(), *(task.digest() for task in others)}) == 4
+
+
+def test_long_recordings_are_a_choice(folders):
+    name = "yes/00000005_nohash_0.wav"
+    soundfile.write(f"{folders[0]}/{name}", np.sin(np.arange(48000)) / 2, 16000)
+    with pytest.raises(ValueError, match=name):
+        load(folders[:1])
+    training = load(folders[:1], "--long_clips=loudest")[0].splits["training"]
+    assert name in training.names
+
+
+def test_a_split_by_take_is_told(tmp_path, write_corpus):
+    folder = write_corpus(tmp_path / "own", ["yes", "no"], speakers=1, takes=10)
+    for path in folder.glob("*_list.txt"):
+        path.unlink()
+    with pytest.raises(ValueError, match="one speaker"):
+        load([str(folder)])
+    task = load([str(folder)], "--split_by=take")[0]
+    assert list(task.splits) == ["training", "validation", "testing"]
+    assert "same speakers are in training and test" in task.notes[0]
+
+
+def test_of_copies_in_two_splits_the_one_of_training_is_left_out(folders):
+    source, copy = "yes/00000002_nohash_0.wav", "yes/00000005_nohash_0.wav"
+    shutil.copy(f"{folders[0]}/{source}", f"{folders[0]}/{copy}")
+    with pytest.raises(ValueError, match="same audio"):
+        load(folders[:1])
+    splits = load(folders[:1], "--skip_unreadable")[0].splits
+    assert copy not in splits["training"].names
+    assert source in splits["testing"].names
+
+
+def test_words_match_in_any_form_of_unicode(tmp_path, write_corpus):
+    folder = write_corpus(tmp_path / "german", ["o\u0308ffnen", "zu"])
+    task = load([str(folder)], "--keywords=\u00f6ffnen", "--unknown_words=zu")[0]
+    assert len(task.labels) == 3
+
+
+def test_the_front_end_is_warmed_up_on_request(folders):
+    pytest.importorskip("pymicro_features")
+    options = ("--features=micro_frontend", "--warm_up_seconds=1")
+    warm, fresh = load(folders, *options)[0], load(folders, options[0])[0]
+    assert warm.input_shape == fresh.input_shape
+    assert warm.front_end.warm_up_seconds == 1
+    assert fresh.front_end.warm_up_seconds == 0
+    assert warm.digest() != fresh.digest()
+    with pytest.raises(ValueError, match="warm_up_seconds.*micro_frontend.*log_mel"):
+        load(folders, options[1])
