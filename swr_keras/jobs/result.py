@@ -77,7 +77,7 @@ class Result:
         confusion: Test examples by true class (rows) and class found (columns).
         histories: Logs by epoch of each training, as in `keras.callbacks.History.history`.
         seconds: Seconds of each training.
-        policy_curve: See `training.policy_curve`.
+        policy_curve: See `LearnedPolicies.curve`.
         tracking_error: See `PolicySearch.grid_error`.
         stem: Path of the files of an int8 model in the run's folder, without their endings.
         manifest: Its manifest.

@@ -9,14 +9,16 @@ Runs that differ in nothing but seed, paths and backbone are compared, and avera
 import sys
 from collections.abc import Sequence
 
-from swr_keras.jobs.comparison import comparison
-from swr_keras.jobs.run import Run
-from swr_keras.recipes.kws_settings import KwsSettings
-from swr_keras.recipes.setting_flags import as_flat
+from swr_keras.recipes import launch
 
 
 def main(folders: Sequence[str]) -> int:
     """Prints the comparison; returns the exit status."""
+    from swr_keras.jobs.comparison import comparison
+    from swr_keras.jobs.run import Run
+    from swr_keras.recipes.kws_settings import KwsSettings
+    from swr_keras.recipes.setting_flags import as_flat
+
     try:
         print(comparison([Run.load(folder) for folder in folders], as_flat(KwsSettings())))
     except ValueError as error:
@@ -26,4 +28,5 @@ def main(folders: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    launch.prepare()
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """What a recipe does before TensorFlow is loaded."""
 
 import atexit
+import contextlib
 import os
 import pathlib
 import platform
@@ -9,6 +10,7 @@ import sys
 
 _FILTER = pathlib.Path(__file__).with_name("native_lines.py")
 _STDERR = 2
+_PATIENCE_S = 5
 
 
 def prepare() -> None:
@@ -35,4 +37,6 @@ def _restore(terminal, reader):
     """Gives the terminal back, once all that was written has been read."""
     sys.stderr.flush()
     os.dup2(terminal, _STDERR)
-    reader.wait()
+    # Some other process may still hold the pipe.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        reader.wait(timeout=_PATIENCE_S)
