@@ -247,6 +247,11 @@ def _binary_scores(found, truth):
 
 def _micro_tensor(details):
     quantization = details["quantization_parameters"]
+    if not len(quantization["scales"]):
+        raise ExportError(
+            "Input or output has no int8 scale on TFLite Micro. Convert the model with "
+            "`convert_int8`."
+        )
     return (
         tuple(int(n) for n in details["shape"]),
         float(quantization["scales"][0]),

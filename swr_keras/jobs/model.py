@@ -47,10 +47,12 @@ class LearnPolicies(Job):
         return self.learning.plan(task)
 
     def run(self, place):
+        # Seeded after the base is at hand, since loading it draws, too.
+        base, task = place.base()[0], place.tasks[self.task]
         keras.utils.set_random_seed(self.seed)
         search, logs = self.learning.run(
-            place.base()[0],
-            place.tasks[self.task],
+            base,
+            task,
             batch_norm=self.batch_norm,
             seed=self.seed,
             states=(place.state(self, "super-net"), place.state(self, "policy search")),
