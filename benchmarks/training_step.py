@@ -13,8 +13,8 @@ import tensorflow as tf
 from absl import app, flags
 
 import swr_keras as swr
+from swr_keras.graph import clone
 from swr_keras.layers import SubSpectralNormalization
-from swr_keras.layers.conversion import clone
 
 _TAU = flags.DEFINE_float("tau", 1.0, "Width of the BC-ResNet.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Examples a step.", lower_bound=1)

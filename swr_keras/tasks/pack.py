@@ -7,6 +7,7 @@ import os
 import keras
 import numpy as np
 
+from swr_keras.graph import walk
 from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
 from swr_keras.policy.policy import Policy
 from swr_keras.tensors import read_tensors, write_tensors
@@ -127,10 +128,16 @@ class TaskPack:
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Returns the SHA-256 of a model's weights: shapes, dtypes and bytes, in order."""
+    """Returns the SHA-256 of what a model has learned.
+
+    That is its weights, by shapes, dtypes and bytes, in order, and the vocabularies of its layers.
+    """
     digest = hashlib.sha256()
     for variable in model.weights:
         array = np.ascontiguousarray(variable.numpy())
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(array.tobytes())
+    for _, layer in walk(model):
+        if hasattr(layer, "get_vocabulary"):
+            digest.update(repr(list(map(str, layer.get_vocabulary()))).encode())
     return digest.hexdigest()
