@@ -20,7 +20,20 @@ def examples():
     return np.random.default_rng(0).normal(size=(48, 8, 8, 2)).astype("float32")
 
 
+def squeeze_and_excite(x):
+    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    weights = layers.Conv2D(4, 1, activation="silu")(weights)
+    return layers.Multiply()([x, layers.Conv2D(4, 1, activation="sigmoid")(weights)])
+
+
 CONVERTED = {
+    "squeeze and excite": (squeeze_and_excite, 25),
+    "transposed": (layers.Conv2DTranspose(4, 3, activation="relu"), 25),
+    "grouped": (layers.Conv2D(4, 3, groups=2, activation="relu"), 25),
+    "batch norm of a vector": (
+        lambda x: layers.BatchNormalization()(layers.Dense(8, "relu")(layers.Flatten()(x))),
+        25,
+    ),
     "up-sampling": (layers.UpSampling2D(), 30),
     "bilinear up-sampling": (layers.UpSampling2D(interpolation="bilinear"), 25),
     "crop": (layers.CenterCrop(4, 4), 25),
