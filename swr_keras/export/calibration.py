@@ -123,34 +123,40 @@ def snr_db(found: np.ndarray, expected: np.ndarray) -> float:
     return float(10 * np.log10(max(variation, 1e-12) / max(np.median(noise), 1e-12)))
 
 
-def nearest(candidates: list[np.ndarray], expected: np.ndarray) -> int:
-    """Returns which of several outputs comes nearest to the float model's, rare answers included.
+def by_nearness(candidates: list[np.ndarray], expected: np.ndarray) -> list[int]:
+    """Orders several outputs by how near they come to the float model's, rare answers included.
 
-    Of the candidates that lose the fewest answers altogether, and whose agreement is within 5
-    points of the best, that with the smallest error: the median over examples, since odd ones are
-    clipped on purpose. A single output is
-    judged by the error over each part of its range instead, bounded for each example: an alarm
-    that never goes off is a large error over all of the part that matters.
+    First come, of the candidates that lose the fewest answers altogether, and whose agreement is
+    within 5 points of the best, those with the smallest error: the mean over examples, bounded for
+    each, since odd ones are clipped on purpose. A single output is judged by the error over each
+    part of its range instead: an alarm that never goes off is a large error over all of the part
+    that matters.
 
     Args:
         candidates: Outputs `(n, ...)` of each.
         expected: Outputs of the float model.
     """
     if _is_single(expected):
-        return int(np.argmin([_error_by_part(found, expected) for found in candidates]))
+        by_part = [_error_by_part(found, expected) for found in candidates]
+        return sorted(range(len(candidates)), key=lambda index: by_part[index])
     by_answer = [_agreements(found, expected) for found in candidates]
     lost = [np.count_nonzero(each == 0) for each in by_answer]
     means = [each.mean() if lost[i] == min(lost) else 0.0 for i, each in enumerate(by_answer)]
-    errors = [np.median(_powers(found, expected)[0]) for found in candidates]
-    tied = [i for i, each in enumerate(means) if each >= max(means) - _TIED]
-    return min(tied, key=lambda index: errors[index])
+    errors = [np.mean(_bounded_errors(found, expected)) for found in candidates]
+    worse = [each < max(means) - _TIED for each in means]
+    return sorted(range(len(candidates)), key=lambda index: (worse[index], errors[index]))
 
 
 def _error_by_part(found, expected):
-    noise, variation = _powers(found, expected)
-    bounded = np.minimum(noise / (variation or 1.0), 1.0)
+    bounded = _bounded_errors(found, expected)
     strata = _strata(expected)
     return np.mean([bounded[strata == kind].mean() for kind in np.unique(strata)])
+
+
+def _bounded_errors(found, expected):
+    """Error of each example in units of the outputs' variation, at most 1."""
+    noise, variation = _powers(found, expected)
+    return np.minimum(noise / (variation or 1.0), 1.0)
 
 
 def _powers(found, expected):

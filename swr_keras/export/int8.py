@@ -3,6 +3,7 @@
 import re
 import tempfile
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,8 +13,8 @@ import tensorflow as tf
 from swr_keras.export.calibration import (
     Calibration,
     agreement,
+    by_nearness,
     extremeness,
-    nearest,
     representatives,
     snr_db,
 )
@@ -26,7 +27,7 @@ from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
 from swr_keras.export.micro import MISSING
 from swr_keras.export.trace import check_exportable
-from swr_keras.export.verify import verify_int8
+from swr_keras.export.verify import Verification, verify_int8
 from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (1.0, 0.9, 0.5)
@@ -55,7 +56,7 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
             else `calibration_array` takes; some hundred that cover all classes are enough. They set
             the range of each activation: all of them, or without the tenth or the half that drive
             activations farthest, whichever gives outputs nearer to the float model's, see
-            `calibration.nearest`. Up to 32 also serve the verification.
+            `calibration.by_nearness`. Up to 32 also serve the verification.
 
     Returns:
         The model, which passed `verify_int8`. Where TFLite Micro's kernels aren't installed, its
@@ -77,8 +78,7 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
     examples = calibration_array(calibration, deployed.input_shape[1:])
     warn_of_another_scale(model, examples)
     try:
-        contents, calibrated = _convert_nearest(deployed, examples)
-        result = verify_int8(contents, _some(examples, _MAX_VERIFIED))
+        contents, calibrated, result = _nearest_verified(deployed, examples)
     except ExportError as error:
         raise _naming_the_layer(error, deployed) from error
     if not result.on_micro:
@@ -86,8 +86,23 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
     return Int8Model(contents, result, calibrated)
 
 
-def _convert_nearest(model: keras.Model, examples: np.ndarray) -> tuple[FlatBuffer, Calibration]:
-    """Converts with each share of the examples; returns what comes nearest to the float model."""
+def _nearest_verified(
+    model: keras.Model, examples: np.ndarray
+) -> tuple[FlatBuffer, Calibration, Verification]:
+    """Returns, of the candidates that can be verified, what is nearest to the float model."""
+    refused = []
+    for contents, calibrated in _candidates(model, examples):
+        try:
+            return contents, calibrated, verify_int8(contents, _some(examples, _MAX_VERIFIED))
+        except ExportError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def _candidates(
+    model: keras.Model, examples: np.ndarray
+) -> Iterator[tuple[FlatBuffer, Calibration]]:
+    """Converts with each share of the examples; yields the nearest to the float model first."""
     scores = extremeness(model, examples)
     outputs = model.predict(examples, batch_size=1, verbose=0)
     rows = representatives(outputs, _MAX_COMPARED)
@@ -96,13 +111,16 @@ def _convert_nearest(model: keras.Model, examples: np.ndarray) -> tuple[FlatBuff
     kept = [scores <= limit for limit in limits]
     candidates = [parse(data) for data in _convert(model, [examples[rows] for rows in kept])]
     found = [LiteModel(each).predict(compared) for each in candidates]
-    best = nearest(found, expected)
-    return candidates[best], Calibration(
-        examples=len(examples),
-        kept=int(kept[best].sum()),
-        agreement=agreement(found[best], expected),
-        snr_db=snr_db(found[best], expected),
-    )
+    for index in by_nearness(found, expected):
+        yield (
+            candidates[index],
+            Calibration(
+                examples=len(examples),
+                kept=int(kept[index].sum()),
+                agreement=agreement(found[index], expected),
+                snr_db=snr_db(found[index], expected),
+            ),
+        )
 
 
 def _convert(model, sets):

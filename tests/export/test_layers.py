@@ -28,8 +28,8 @@ def squeeze_and_excite(x):
 
 CONVERTED = {
     "squeeze and excite": (squeeze_and_excite, 25),
-    "transposed": (layers.Conv2DTranspose(4, 3, activation="relu"), 25),
-    "grouped": (layers.Conv2D(4, 3, groups=2, activation="relu"), 25),
+    "transposed": (lambda x: layers.Conv2DTranspose(4, 3, activation="relu")(x), 25),
+    "grouped": (lambda x: layers.Conv2D(4, 3, groups=2, activation="relu")(x), 20),
     "batch norm of a vector": (
         lambda x: layers.BatchNormalization()(layers.Dense(8, "relu")(layers.Flatten()(x))),
         25,
