@@ -10,9 +10,16 @@ import keras
 
 from swr_keras.accounting.multiplies import layer_calls
 from swr_keras.graph import walk
-from swr_keras.layers.conversion import frozen_layers, merge, policy_layers
+from swr_keras.layers.conversion import (
+    frozen_layers,
+    is_batch_norm,
+    is_convertible,
+    merge,
+    policy_layers,
+)
 from swr_keras.layers.normalization import TaskNormalization
 from swr_keras.layers.reparametrized import ReparametrizedLayer
+from swr_keras.layers.units import channel_bytes, folded_norms, kernel_bytes
 
 _FLOAT32_BYTES = 4
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -31,6 +38,8 @@ class LayerSummary:
         statistics: Moving means and variances of batch norm.
         gate: Whether its gate is open; `None` for a layer without one.
         owned_bytes: Bytes of what the task owns of it in float32; `None` in a plain model.
+        flash_bytes: Bytes of it that one more task takes in flash as int8, see `summary`; `None` in
+            a plain model.
         multiplies: Multiplies for one example, see `summary`; `None` where the rule says nothing.
         dropped_multiplies: Further multiplies, of outputs that the next layer drops.
     """
@@ -42,6 +51,7 @@ class LayerSummary:
     statistics: int
     gate: bool | None
     owned_bytes: int | None
+    flash_bytes: int | None
     multiplies: int | None
     dropped_multiplies: int
 
@@ -71,8 +81,12 @@ class Summary:
     @property
     def owned_bytes(self) -> int | None:
         """Bytes of what the task owns in float32; `None` for a plain model."""
-        owned = [row.owned_bytes for row in self.rows if row.owned_bytes is not None]
-        return sum(owned) if owned else None
+        return _sum_of_known(row.owned_bytes for row in self.rows)
+
+    @property
+    def flash_bytes(self) -> int | None:
+        """Bytes that one more task takes in flash as int8; `None` for a plain model."""
+        return _sum_of_known(row.flash_bytes for row in self.rows)
 
     @property
     def multiplies(self) -> int:
@@ -96,6 +110,7 @@ class Summary:
             "parameters": self.parameters,
             "statistics": self.statistics,
             "owned_bytes": self.owned_bytes,
+            "flash_bytes": self.flash_bytes,
             "multiplies": self.multiplies,
             "dropped_multiplies": self.dropped_multiplies,
             "uncounted": list(self.uncounted),
@@ -112,7 +127,8 @@ class Summary:
     def __str__(self) -> str:
         shown = [row for row in self.rows if row.parameters or row.statistics]
         cells = [_HEADINGS, *(_cells(row) for row in shown)]
-        total = ("total", "", "", self.parameters, "", self.owned_bytes, self.multiplies)
+        owned = (self.owned_bytes, self.flash_bytes)
+        total = ("total", "", "", self.parameters, "", *owned, self.multiplies)
         cells.append(tuple(_text(cell) for cell in total))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         table = [
@@ -141,7 +157,10 @@ class Summary:
         return notes
 
 
-_HEADINGS = ("layer", "class", "output", "parameters", "gate", "owned bytes", "multiplies")
+_HEADINGS = (
+    *("layer", "class", "output", "parameters", "gate"),
+    *("owned bytes", "flash bytes", "multiplies"),
+)
 _LEFT_COLUMNS = 3
 
 
@@ -157,6 +176,13 @@ def summary(
     value). Biases, normalization, activations and pooling aren't counted. A pooling of window 1
     with strides stands for the stride of the convolution before it, whose dropped outputs are
     counted apart. Deltas are merged before a model runs, so they cost no multiplies.
+
+    In the flash of a device that has the base as int8, one more task takes what it doesn't share,
+    as tables in C: a byte for each weight of a kernel that it owns; 9 for each output channel
+    (int32 bias, int32 multiplier, int8 shift) of the head and of each convolution whose kernel, or
+    whose batch norm that is folded into it, is the task's; 10 for each channel, or pair of channel
+    and sub-band, of other batch norm that is the task's, which runs as a depthwise convolution.
+    What is the base's keeps the base's activation scales.
 
     A task owns, in a `TransferModel` (super-net, task model), its `task_variables`. In another
     reparametrized model it owns the deltas of layers with an open gate, what the batch norm modes
@@ -182,20 +208,24 @@ def summary(
     _check_model(graph)
     calls = layer_calls(merge(graph), _input_shapes(graph, input_shape))
     owned = _owned(model)
+    flash = {} if owned is None else _flash_bytes(graph, owned)
     rows = tuple(
-        _row(path, layer, calls.get(path, []), None if owned is None else owned.get(path, []))
+        _row(path, layer, calls.get(path, []), owned and owned.get(path, []), flash.get(path))
         for path, layer in walk(graph)
         if not isinstance(layer, keras.layers.InputLayer)
     )
     return Summary(name=model.name, rows=rows)
 
 
-def _row(path, layer, calls, owned):
+def _row(path, layer, calls, owned, flash_bytes):
     is_norm = isinstance(layer, keras.layers.BatchNormalization)
     statistics = sum(_size(v) for v in layer.weights if is_norm and v.name in _STATISTICS)
-    gate, parameters = None, sum(map(_size, layer.weights)) - statistics
+    parameters = sum(map(_size, layer.weights)) - statistics
     if isinstance(layer, ReparametrizedLayer):
-        gate, parameters = bool(layer.gate.numpy() > 0), layer.num_parameters()
+        parameters = layer.num_parameters()
+    elif isinstance(layer, TaskNormalization):
+        parameters = sum(_size(v) for v in (layer.gamma, layer.beta) if v is not None)
+    gate = getattr(layer, "gate", None)
     multiplies = [call.multiplies() for call in calls]
     counted = [pair for pair in multiplies if pair is not None]
     return LayerSummary(
@@ -204,11 +234,27 @@ def _row(path, layer, calls, owned):
         output_shape=tuple(calls[0].output_shape[1:]) if calls else (),
         parameters=parameters,
         statistics=statistics,
-        gate=gate,
+        gate=None if gate is None else bool(gate.numpy() > 0),
         owned_bytes=None if owned is None else _FLOAT32_BYTES * sum(map(_size, owned)),
+        flash_bytes=flash_bytes,
         multiplies=sum(kept for kept, _ in counted) if counted == multiplies else None,
         dropped_multiplies=sum(dropped for _, dropped in counted),
     )
+
+
+def _flash_bytes(model, owned) -> dict[str, int]:
+    """Returns the bytes of flash that one more task takes of each layer by its path."""
+    into = folded_norms(model)
+    private = {into[path] for path, variables in owned.items() if variables and path in into}
+    found = {}
+    for path, layer in walk(model):
+        is_owned, found[path] = bool(owned.get(path)), 0
+        if is_convertible(layer):
+            found[path] += kernel_bytes(layer) if is_owned else 0
+            found[path] += channel_bytes(layer) if is_owned or path in private else 0
+        elif is_batch_norm(layer) and is_owned and path not in into:
+            found[path] += channel_bytes(layer)
+    return found
 
 
 def _owned(model) -> dict[str, list[keras.Variable]] | None:
@@ -275,6 +321,11 @@ def _agree(known, given):
     return known in (None, given)
 
 
+def _sum_of_known(values):
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
 def _size(variable) -> int:
     return math.prod(variable.shape)
 
@@ -282,8 +333,8 @@ def _size(variable) -> int:
 def _cells(row: LayerSummary) -> tuple[str, ...]:
     gate = {None: "", True: "open", False: "closed"}[row.gate]
     multiplies = "?" if row.multiplies is None else row.multiplies
-    cells = (row.path, row.class_name, row.output_shape, row.parameters, gate, row.owned_bytes)
-    return tuple(_text(cell) for cell in (*cells, multiplies))
+    cells = (row.path, row.class_name, row.output_shape, row.parameters, gate)
+    return tuple(map(_text, (*cells, row.owned_bytes, row.flash_bytes, multiplies)))
 
 
 def _text(cell: Any) -> str:

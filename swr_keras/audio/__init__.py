@@ -20,6 +20,7 @@ from swr_keras.audio.mfcc import MFCC
 from swr_keras.audio.micro_frontend import MicroFrontend
 from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
 from swr_keras.audio.speech_commands import GSC_KEYWORDS, SpeechCommands
+from swr_keras.audio.splits import Fold
 from swr_keras.audio.synthetic import (
     SYNTHETIC_KEYWORDS,
     SYNTHETIC_UNKNOWN_WORDS,
@@ -42,6 +43,7 @@ __all__ = [
     "SYNTHETIC_UNKNOWN_WORDS",
     "AudioError",
     "EmbeddingMel",
+    "Fold",
     "FrontEnd",
     "LogMel",
     "MandarinKWS",

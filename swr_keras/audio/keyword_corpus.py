@@ -1,6 +1,7 @@
 """What keyword data sets share: classes, shares of unknown and silence, decoding, noise."""
 
 import math
+import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -167,16 +168,22 @@ class KeywordCorpus:
             unreadable=tuple(errors[row] for row in sorted(errors)),
         )
 
-    def noise(self) -> tuple[np.ndarray, ...]:
+    def noise(self, folder: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, ...]:
         """Reads the background recordings: float32 `(samples,)` each, at least a clip long.
 
-        Empty where there are none, which only `silence=False` allows.
+        Args:
+            folder: Reads those of this folder instead of the data set's, which are none where
+                `silence=False` allows it.
 
         Raises:
             AudioError: If a recording is bad, without any sound or shorter than a clip.
+            ValueError: If there are none in `folder`.
         """
-        recordings = tuple(self._read(path) for path in self._noise_files)
-        for path, recording in zip(self._noise_files, recordings, strict=True):
+        files = self._noise_files if folder is None else audio_files(Path(folder))
+        if folder is not None and not files:
+            raise ValueError(f"'{folder}' holds no recordings of noise. Give a folder that does.")
+        recordings = tuple(self._read(path) for path in files)
+        for path, recording in zip(files, recordings, strict=True):
             if (recording == recording[0]).all():
                 raise AudioError(
                     f"{legible(str(path))}: the noise holds no sound. Remove it or record it again."

@@ -26,6 +26,7 @@ class Hearing:
         spec_augment_freq_width: See `spec_augment_freq_width`.
         train_snr_db: Range of the SNR of training noise, `None` for the paper's noise gain.
         test_snr_db: Range of the SNR at validation and test, `None` for no noise.
+        held_out_noise: Share of each background recording, at its end, that only the test hears.
     """
 
     features: FrontEnd
@@ -33,6 +34,7 @@ class Hearing:
     spec_augment_freq_width: int | None = None
     train_snr_db: tuple[float, float] | None = None
     test_snr_db: tuple[float, float] | None = None
+    held_out_noise: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ class KeywordTask:
         noise: Background recordings, float32 `(samples,)` each.
         hearing: How clips become batches of features.
         remarks: What a reader of results must know of the recordings.
+        unheard: Background recordings that a second test alone hears.
     """
 
     name: str
@@ -54,6 +57,7 @@ class KeywordTask:
     noise: tuple[np.ndarray, ...]
     hearing: Hearing
     remarks: tuple[str, ...] = ()
+    unheard: tuple[np.ndarray, ...] = ()
 
     loss = None
     metrics = None
@@ -98,7 +102,7 @@ class KeywordTask:
         """Returns augmented batches of the training clips, epoch after epoch without end."""
         return training_dataset(
             self.splits["training"],
-            self.noise,
+            self._noise_parts[0],
             self.hearing.features,
             batch_size=batch_size,
             seed=self.hearing.seed,
@@ -121,15 +125,30 @@ class KeywordTask:
         split = self.splits["validation"]
         if mixed:
             split = split.take(np.random.default_rng(0).permutation(len(split.labels)))
-        return self._fixed(split)
+        return self._fixed(split, self._noise_parts[0])
 
     def testing(self) -> tf.data.Dataset:
         """Returns batches of the test clips, with noise of a fixed seed."""
-        return self._fixed(self.splits["testing"])
+        return self._fixed(self.splits["testing"], self._noise_parts[1])
+
+    def conditions(self) -> dict[str, tf.data.Dataset]:
+        """Returns the same in further conditions by name: in noise that was never heard."""
+        if not self.unheard:
+            return {}
+        return {"unheard noise": self._fixed(self.splits["testing"], self.unheard)}
+
+    @functools.cached_property
+    def _noise_parts(self):
+        """What training and validation hear of each background recording, and what the test."""
+        if not self.hearing.held_out_noise:
+            return self.noise, self.noise
+        kept = [round(len(each) * (1 - self.hearing.held_out_noise)) for each in self.noise]
+        parts = [(each[:at], each[at:]) for each, at in zip(self.noise, kept, strict=True)]
+        return tuple(part for part, _ in parts), tuple(part for _, part in parts)
 
     def calibration(self, count: int) -> np.ndarray:
         """Returns features of training clips evenly spread over the list, `(count, ...)`."""
-        batches = self._fixed(self._spread(count))
+        batches = self._fixed(self._spread(count), self._noise_parts[0])
         return np.concatenate([features for features, _ in batches.as_numpy_iterator()])
 
     def calibration_names(self, count: int) -> tuple[str, ...]:
@@ -143,7 +162,7 @@ class KeywordTask:
             content.update(repr(split.names).encode())
             content.update(split.labels.tobytes())
             content.update(split.audio.tobytes())
-        for recording in self.noise:
+        for recording in (*self.noise, *self.unheard):
             content.update(recording.tobytes())
         return content.hexdigest()
 
@@ -156,10 +175,10 @@ class KeywordTask:
         rows = np.linspace(0, len(split.labels) - 1, min(count, len(split.labels))).astype(int)
         return split.take(rows)
 
-    def _fixed(self, split):
+    def _fixed(self, split, noise):
         return evaluation_dataset(
             split,
-            self.noise,
+            noise,
             self.hearing.features,
             batch_size=_EVALUATION_BATCH,
             silence_label=self.silence_labels,

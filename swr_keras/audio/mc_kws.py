@@ -17,7 +17,7 @@ from swr_keras.audio.keyword_corpus import (
 )
 from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
-from swr_keras.audio.splits import SPLITS, split_speakers
+from swr_keras.audio.splits import SPLITS, Fold, fold_speakers, split_speakers
 from swr_keras.files import parse_json
 
 _AUDIO_FOLDER = "WAV"
@@ -60,6 +60,8 @@ class MandarinKWS(KeywordCorpus):
         reader: See `read_audio`.
         skip_unreadable: Leave out the clips that can't be used instead of refusing the split;
             `Split.unreadable` names them. Others don't take their place.
+        fold: Fold of a cross-validation over speakers, see `splits.fold_speakers`, instead of a
+            draw of them.
         seed: Of the draws of speakers and of unknown clips.
 
     Attributes:
@@ -87,6 +89,7 @@ class MandarinKWS(KeywordCorpus):
         long_clips: str = "refuse",
         reader: str = "soundfile",
         skip_unreadable: bool = False,
+        fold: Fold | None = None,
         seed: int = 0,
     ) -> None:
         if silence and noise_folder is None:
@@ -100,7 +103,8 @@ class MandarinKWS(KeywordCorpus):
         files = _check_files(folder, utterances)
         words = _read_words(Path(words_file or folder / _WORDS_FILE), _count(utterances))
         class_of = dict.fromkeys(words["unknown"], UNKNOWN) | {w: w for w in words["keywords"]}
-        split_of = split_speakers({utterance.speaker for utterance in utterances}, seed)
+        speakers = {utterance.speaker for utterance in utterances}
+        split_of = fold_speakers(speakers, fold) if fold else split_speakers(speakers, seed)
         clips: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
         for utterance in utterances:
             if utterance.word in class_of:

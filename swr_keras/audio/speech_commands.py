@@ -18,6 +18,7 @@ from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.splits import (
     SPLIT_BY,
     SPLITS,
+    Fold,
     assign_splits,
     check_speakers,
     speaker_of,
@@ -59,6 +60,8 @@ class SpeechCommands(KeywordCorpus):
             the published test set.
         split_by: `"speaker"` keeps every speaker in one split. `"take"` splits the clips of each
             word, whoever speaks: for one speaker alone. Lists go before it.
+        fold: Fold of a cross-validation over speakers, see `splits.fold_speakers`; goes before
+            lists.
         sample_rate_hz: Rate of the loaded audio, in Hz.
         clip_seconds: Length of every clip; shorter recordings are padded.
         long_clips: What becomes of longer recordings: `"loudest"` keeps the window of most energy,
@@ -96,6 +99,7 @@ class SpeechCommands(KeywordCorpus):
         silence: bool = True,
         test_folder: str | os.PathLike[str] | None = None,
         split_by: str = "speaker",
+        fold: Fold | None = None,
         sample_rate_hz: int = 16000,
         clip_seconds: float = 1.0,
         long_clips: str = "refuse",
@@ -108,6 +112,11 @@ class SpeechCommands(KeywordCorpus):
             raise ValueError(
                 f"split_by must be one of {SPLIT_BY}. Received: split_by={split_by!r}."
             )
+        if fold is not None and (test_folder is not None or split_by != "speaker"):
+            raise ValueError(
+                "A fold tests on some of the folder's own speakers. Received: "
+                f"test_folder={test_folder}, split_by={split_by!r}. Leave them out."
+            )
         folder = Path(folder)
         files = _files_by_word(folder)
         own = {name: _clips_of(folder, name) for name in (UNKNOWN, SILENCE)}
@@ -116,7 +125,7 @@ class SpeechCommands(KeywordCorpus):
         labels = class_labels(keywords, unknown=has_unknown or bool(unknown_words), silence=silence)
         class_of = dict.fromkeys(unknown_words, UNKNOWN) | {word: word for word in keywords}
         class_of |= {name: name for name in own if name in labels}
-        clips = _clips_by_split(folder, files | own, class_of, split_by)
+        clips = _clips_by_split(folder, files | own, class_of, split_by, fold)
         if test_folder is not None:
             clips["testing"] = _test_clips(Path(test_folder), labels)
             if split_by == "speaker":
@@ -216,12 +225,13 @@ def _clips_by_split(
     files: Mapping[str, Sequence[str]],
     class_of: Mapping[str, str],
     split_by: str,
+    fold: Fold | None,
 ) -> dict[str, ClipList]:
     classes = {name: label for word, label in class_of.items() for name in files[word]}
     spoken = [name for name, label in classes.items() if label != SILENCE]
     silent = [name for name, label in classes.items() if label == SILENCE]
     others = [name for names in files.values() for name in names]
-    splits = assign_splits(folder, spoken, others, split_by=split_by)
+    splits = assign_splits(folder, spoken, others, split_by=split_by, fold=fold)
     if split_by == "speaker":
         check_speakers({name: splits[name] for name in spoken})
     splits |= assign_splits(folder, silent, others, split_by="take")

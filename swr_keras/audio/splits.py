@@ -1,5 +1,6 @@
 """Which split a Speech Commands file belongs to, and proof that no speaker is in two."""
 
+import dataclasses
 import hashlib
 import re
 import unicodedata
@@ -19,6 +20,27 @@ _HASH_RANGE = 2**27
 _VALIDATION_PERCENT = 10
 _TESTING_PERCENT = 10
 _HELD_OUT_SPEAKERS = 6 / 37
+_FEWEST_FOLDS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation over speakers.
+
+    Attributes:
+        index: Which one, from 0.
+        count: Number of folds, at least 3.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < _FEWEST_FOLDS or not 0 <= self.index < self.count:
+            raise ValueError(
+                f"A fold is one of {_FEWEST_FOLDS} or more, counted from 0: one tests, the next "
+                f"validates, the others train. Received: fold {self.index} of {self.count}."
+            )
 
 
 def assign_splits(
@@ -27,18 +49,20 @@ def assign_splits(
     others: Collection[str] = (),
     *,
     split_by: str = "speaker",
+    fold: Fold | None = None,
 ) -> dict[str, str]:
     """Assigns every file to a split.
 
     `validation_list.txt` and `testing_list.txt` decide where they exist and training is the rest;
     without them `hashed_split` does, for which each name must tell the speaker, or, by take,
-    `split_takes`.
+    `split_takes`. A `fold` decides instead of all of these.
 
     Args:
         folder: The data set's folder.
         names: The files, as `"word/file.wav"`.
         others: Files that the lists may name too.
         split_by: `"speaker"` or `"take"`.
+        fold: Fold of a cross-validation, see `fold_speakers`.
 
     Returns:
         Split by name.
@@ -48,6 +72,8 @@ def assign_splits(
             or there is no list and, by speaker, a name isn't like
             `"word/<speaker>_nohash_<n>.wav"` or there is one speaker alone.
     """
+    if fold is not None:
+        return _fold_names(folder, names, fold)
     lists = {split: folder / file for split, file in _LIST_FILES.items()}
     found = [path.name for path in lists.values() if path.exists() or path.is_symlink()]
     if not found and split_by == "take":
@@ -139,6 +165,48 @@ def split_speakers(speakers: Iterable[str], seed: int) -> dict[str, str]:
     splits.update(dict.fromkeys(drawn[:held_out], "validation"))
     splits.update(dict.fromkeys(drawn[held_out : 2 * held_out], "testing"))
     return splits
+
+
+def fold_speakers(speakers: Iterable[str], fold: Fold) -> dict[str, str]:
+    """Splits speakers for one fold of a cross-validation.
+
+    The order of their hashes deals the speakers into groups of equal size, give or take one. Group
+    `index` tests, the next one validates, the others train: each speaker tests once. Data sets of
+    the same speakers get the same folds.
+
+    Args:
+        speakers: In any order.
+        fold: The fold.
+
+    Returns:
+        Split by speaker.
+
+    Raises:
+        ValueError: If there are fewer speakers than folds.
+    """
+    ordered = sorted(set(speakers), key=lambda speaker: (_sha1(speaker), speaker))
+    if len(ordered) < fold.count:
+        raise ValueError(
+            f"Each of {fold.count} folds needs a speaker of its own. Received: {len(ordered)} "
+            f"speakers, {ordered}. Ask for fewer folds, or add recordings of other speakers."
+        )
+    groups = np.array_split(ordered, fold.count)
+    splits = dict.fromkeys(ordered, "training")
+    splits.update(dict.fromkeys(groups[fold.index].tolist(), "testing"))
+    splits.update(dict.fromkeys(groups[(fold.index + 1) % fold.count].tolist(), "validation"))
+    return splits
+
+
+def _fold_names(folder, names, fold):
+    speakers = {name: speaker_of(name) for name in names}
+    nameless = sorted(name for name, speaker in speakers.items() if speaker is None)
+    if nameless:
+        raise ValueError(
+            f"Folds are of speakers, whom these names in {folder} don't tell: "
+            f"{first_few(nameless)}\nName them <speaker>_nohash_<n>.wav."
+        )
+    splits = fold_speakers(speakers.values(), fold)
+    return {name: splits[speaker] for name, speaker in speakers.items()}
 
 
 def speaker_of(name: str) -> str | None:

@@ -24,17 +24,22 @@ def measure(
             classes that it lacks count as wrong.
 
     Returns:
-        The fields `validation_accuracy`, `testing_accuracy`, `right` and, of a model with the
-        task's classes, `confusion` of a `Result`.
+        The fields `validation_accuracy`, `testing_accuracy`, `accuracy_in`, `right` and, of a
+        model with the task's classes, `confusion` of a `Result`.
     """
     names = list(class_names or task.labels)
     classes = np.array([names.index(n) if n in names else -1 for n in task.labels])
     found, labels = classes_found(model, task.testing())
     hits = found == classes[labels]
-    validated, wanted = classes_found(model, task.validation())
+
+    def accuracy(dataset):
+        found, wanted = classes_found(model, dataset)
+        return float(np.mean(found == classes[wanted]))
+
     measured: dict[str, Any] = {
-        "validation_accuracy": float(np.mean(validated == classes[wanted])),
+        "validation_accuracy": accuracy(task.validation()),
         "testing_accuracy": float(np.mean(hits)),
+        "accuracy_in": {name: accuracy(each) for name, each in task.conditions().items()},
         "right": pack_bits(hits),
     }
     if class_names is None:

@@ -73,6 +73,7 @@ class Result:
         changed_layers: Paths of the layers that it changes.
         owned_bytes: Bytes of what it owns, in float32.
         validation_accuracy, testing_accuracy: Shares of right answers, in [0, 1].
+        accuracy_in: Share of right answers on the test examples in further conditions, by name.
         right: Which examples of the test split were got right, see `pack_bits`.
         confusion: Test examples by true class (rows) and class found (columns).
         histories: Logs by epoch of each training, as in `keras.callbacks.History.history`.
@@ -93,6 +94,7 @@ class Result:
     owned_bytes: int | None = None
     validation_accuracy: float | None = None
     testing_accuracy: float | None = None
+    accuracy_in: dict[str, float] = dataclasses.field(default_factory=dict)
     right: str | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
     histories: dict[str, History] = dataclasses.field(default_factory=dict)
@@ -109,6 +111,10 @@ class Result:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"'{self.title}' needs {name} in [0, 1]. Received: {value!r}.")
+        if not all(0 <= value <= 1 for value in self.accuracy_in.values()):
+            raise ValueError(
+                f"'{self.title}' needs accuracies in [0, 1]. Received: {self.accuracy_in}."
+            )
         if self.kind in ("model", "int8") and (not self.method or self.testing_accuracy is None):
             raise ValueError(
                 f"'{self.title}' is a model, so it needs a method and its testing_accuracy. "

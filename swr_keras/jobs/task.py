@@ -1,5 +1,6 @@
 """What jobs ask of a task, besides what training does."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,9 @@ class MeasuredTask(Task, Protocol):
 
     def testing(self) -> tf.data.Dataset:
         """Returns batches of the test split."""
+
+    def conditions(self) -> Mapping[str, tf.data.Dataset]:
+        """Returns batches of the test split in further conditions, by name."""
 
     def calibration(self, count: int) -> np.ndarray:
         """Returns up to `count` training inputs of all classes, always the same."""

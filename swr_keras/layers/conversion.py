@@ -1,9 +1,8 @@
 """From a plain Keras model to reparametrized layers and back."""
 
 import logging
-import math
 import numbers
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -54,33 +53,29 @@ def policy_layers(model: keras.Model) -> dict[str, swr.ReparametrizedLayer]:
     }
 
 
-def layer_sizes(base: keras.Model, head: str | None = None) -> dict[str, int]:
-    """Returns the parameters of each layer that `reparametrize` converts besides the head.
+def gates(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns the gates of a reparametrized model by the path of their layer."""
+    found = {path: getattr(layer, "gate", None) for path, layer in walk(model)}
+    return {path: gate for path, gate in found.items() if gate is not None}
+
+
+def open_gates(model: keras.Model, paths: Collection[str], *, for_good: bool = True) -> None:
+    """Opens the gates of the layers at these paths and closes all others.
 
     Args:
-        base: A built Functional or Sequential model.
-        head: Path of the head, as for `find_head`.
+        model: What `reparametrize` returned.
+        paths: Paths of layers, batch norm of mode `"owned"` among them.
+        for_good: Whether batch norm computes only what its gate says; else gates can be drawn at
+            each call.
     """
-    head = find_head(base, head)
-    names = ("kernel", "depthwise_kernel", "pointwise_kernel", "bias")
-    return {
-        path: sum(
-            math.prod(weight.shape)
-            for name in names
-            if (weight := getattr(layer, name, None)) is not None
-        )
-        for path, layer in walk(base)
-        if path != head and _is_convertible(layer)
-    }
-
-
-def open_gates(model: keras.Model, paths: Iterable[str]) -> None:
-    """Opens the gates of the layers at these paths and closes all others."""
-    chosen = set(paths)
-    for path, layer in policy_layers(model).items():
-        layer.gate.assign(float(path in chosen))
-        for delta in layer.delta.values():
-            delta.trainable = path in chosen
+    for path, layer in walk(model):
+        is_open = path in paths
+        if isinstance(layer, swr.ReparametrizedLayer):
+            layer.gate.assign(float(is_open))
+            for delta in layer.delta.values():
+                delta.trainable = is_open
+        elif getattr(layer, "mode", None) == "owned":
+            layer.decide(is_open, for_good=for_good)
 
 
 def task_variables(
@@ -129,7 +124,7 @@ def reparametrize(
         base: A built Functional or Sequential model.
         num_classes: If given, the head is replaced by a new, trainable one with so many outputs.
         head: Path of the head to replace, as for `find_head`; ignored without `num_classes`.
-        batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `TaskNormalization`.
+        batch_norm: `"statistics"`, `"affine"`, `"frozen"` or `"owned"`, see `TaskNormalization`.
 
     Returns:
         A Functional or Sequential model.
@@ -156,7 +151,7 @@ def reparametrize(
             if resized:
                 config["units" if "units" in config else "filters"] = num_classes
             return layer.from_config(_without_lora(config))
-        if _is_convertible(layer):
+        if is_convertible(layer):
             return _REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
         if type(layer) in _NORMALIZATION:
             return _NORMALIZATION[type(layer)].from_config({**config, "mode": batch_norm})
@@ -166,6 +161,8 @@ def reparametrize(
         if isinstance(target, swr.ReparametrizedLayer):
             for name, frozen in target.frozen.items():
                 frozen.assign(getattr(source, name))
+        elif isinstance(target, normalization.TaskNormalization):
+            target.start_from(source)
         elif source is not new_head:
             copy_weights(source, target)
 
@@ -226,12 +223,17 @@ def find_head(base: keras.Model, head: str | None = None) -> str:
         )
     (path,) = found
     layer = weighted[path]
-    if not _is_convertible(layer) or not (hasattr(layer, "units") or hasattr(layer, "filters")):
+    if not is_convertible(layer) or not (hasattr(layer, "units") or hasattr(layer, "filters")):
         raise ValueError(
             f"The head must be a Dense or convolution layer. Received: '{path}', a "
             f"{type(layer).__name__}. Name the head by `head=`."
         )
     return path
+
+
+def is_batch_norm(layer: keras.layers.Layer) -> bool:
+    """Whether `reparametrize` gives a layer a batch norm mode, or did."""
+    return type(layer) in _NORMALIZATION or isinstance(layer, normalization.TaskNormalization)
 
 
 def frozen_layers(model: keras.Model) -> dict[str, keras.Layer]:
@@ -243,7 +245,7 @@ def frozen_layers(model: keras.Model) -> dict[str, keras.Layer]:
     return {
         path: layer
         for path, layer in walk(model)
-        if layer.weights and not isinstance(layer, known) and not _is_convertible(layer)
+        if layer.weights and not isinstance(layer, known) and not is_convertible(layer)
     }
 
 
@@ -276,6 +278,8 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
             for name, value in source.merged_weights().items():
                 variable = next(v for v in target.weights if v.name == name)
                 variable.assign(value)
+        elif isinstance(source, normalization.TaskNormalization):
+            source.give_to(target)
         else:
             copy_weights(source, target)
 
@@ -298,7 +302,10 @@ def _check_parity(model, merged, inputs):
             )
 
 
-def _is_convertible(layer):
+def is_convertible(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is of a class that `reparametrize` gives a delta, or has one."""
+    if isinstance(layer, swr.ReparametrizedLayer):
+        return True
     return type(layer) in _REPARAMETRIZED and not layer.quantization_mode
 
 

@@ -1,6 +1,7 @@
 """Batch norm that is fast on CPU, and sub-spectral normalization."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -112,6 +113,7 @@ class SubSpectralNormalization(FusedBatchNormalization):
 
 
 STATISTICS = ("moving_mean", "moving_variance")
+_AFFINE = ("gamma", "beta")
 
 
 class TaskNormalization(keras.layers.Layer):
@@ -123,36 +125,111 @@ class TaskNormalization(keras.layers.Layer):
         mode: `"statistics"`: the moving mean and variance are the task's, gamma and beta stay
             frozen (section 2.1 of arXiv 2302.13435). `"affine"`: gamma and beta are trained, too
             (its ablation "+BN-affine"). `"frozen"`: the layer normalises with the base's
-            statistics in training as well, and nothing of it changes.
+            statistics in training as well, and nothing of it changes. `"owned"`: a gate decides
+            between the layer as `"affine"` has it (open) and as `"frozen"` has it (closed).
+
+    Attributes:
+        gate: Of mode `"owned"`, a scalar `keras.Variable`, 1.0 at first; else `None`.
+        is_open: Of mode `"owned"`, whether the gate is open, once it's known for good: then only
+            one of the two is computed. `None`: the gate decides at each call.
+        frozen: Of mode `"owned"`, dict of the base's values by name, `keras.Variable`; the layer's
+            own `gamma`, `beta` and statistics are the task's.
     """
 
-    MODES = ("statistics", "affine", "frozen")
+    MODES = ("statistics", "affine", "frozen", "owned")
 
     def __init__(self, mode="statistics", **kwargs):
         super().__init__(**kwargs)
         check_mode(mode)
         self.mode = mode
+        self.gate = None
+        self.is_open: bool | None = None
+        self.frozen = {}
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.mode == "owned":
+            own = {name: getattr(self, name) for name in (*_AFFINE, *STATISTICS)}
+            self.gate = self._constant("gate", (), "ones")
+            self.frozen = {
+                name: self._constant(f"frozen_{name}", variable.shape, "zeros")
+                for name, variable in own.items()
+                if variable is not None
+            }
+
+    def _constant(self, name, shape, initializer):
+        return super().add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+        )
 
     def add_weight(self, *args, trainable=True, **kwargs):
-        trainable = trainable and self.mode == "affine"
+        trainable = trainable and self.mode in ("affine", "owned")
         return super().add_weight(*args, trainable=trainable, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         training = training and self.mode != "frozen"
-        return super().call(inputs, training=training, mask=mask)
+        if self.mode != "owned" or self.is_open:
+            return super().call(inputs, training=training, mask=mask)
+        own = [getattr(self, name) for name in self.frozen]
+        with keras.StatelessScope(zip(own, self.frozen.values(), strict=True)):
+            closed = super().call(inputs, training=False, mask=mask)
+        if self.is_open is False:
+            return closed
+        outputs = super().call(inputs, training=training, mask=mask)
+        return closed + ops.cast(self.gate, outputs.dtype) * (outputs - closed)
+
+    def decide(self, is_open: bool, *, for_good: bool):
+        """Opens or closes the gate of mode `"owned"`, for good or until it's assigned again."""
+        self.is_open = is_open if for_good else None
+        self.gate.assign(float(is_open))
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
 
+    def start_from(self, norm: keras.layers.BatchNormalization):
+        """Takes the values of a built batch norm layer of the base.
+
+        From then on training keeps the sign of each gamma: folded into an int8 kernel, a scale that
+        changes its sign would change the kernel's bytes, which tasks share.
+        """
+        if self.gamma is not None and self.mode in ("affine", "owned"):
+            self.gamma.constraint = KeepSign(norm.gamma.numpy())
+        for name in (*_AFFINE, *STATISTICS):
+            if getattr(self, name) is not None:
+                getattr(self, name).assign(getattr(norm, name))
+                if name in self.frozen:
+                    self.frozen[name].assign(getattr(norm, name))
+
+    def give_to(self, norm: keras.layers.BatchNormalization):
+        """Gives a plain batch norm layer the values that are computed with."""
+        values = self.frozen if self.gate is not None and not float(self.gate) else {}
+        for name in (*_AFFINE, *STATISTICS):
+            if getattr(norm, name) is not None:
+                getattr(norm, name).assign(values.get(name, getattr(self, name)))
+
     def task_variables(self) -> dict:
         """Returns the variables that are the task's, by name."""
-        names = {
-            "statistics": STATISTICS,
-            "affine": (*STATISTICS, "gamma", "beta"),
-            "frozen": (),
-        }[self.mode]
+        every = (*STATISTICS, *_AFFINE)
+        owned = () if self.is_open is False else every
+        names = {"statistics": STATISTICS, "affine": every, "owned": owned, "frozen": ()}[self.mode]
         variables = {name: getattr(self, name) for name in names}
         return {name: variable for name, variable in variables.items() if variable is not None}
+
+
+class KeepSign(keras.constraints.Constraint):
+    """Keeps each value on its side of zero, at least a thousandth as far away as a given one.
+
+    Args:
+        values: Those given, an array of the variable's shape; where one is zero, any value may be.
+    """
+
+    def __init__(self, values: np.ndarray):
+        self.values = values
+
+    def __call__(self, w):
+        least = 1e-3 * abs(self.values)
+        kept = ops.sign(self.values) * ops.maximum(w * ops.sign(self.values), least)
+        return ops.where(self.values == 0, w, kept)
 
 
 def check_mode(mode: str):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from swr_keras.layers.conversion import layer_sizes
+from swr_keras.layers.units import policy_units
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy, check_target_cost
 from swr_keras.training.fit import Fit
@@ -106,7 +106,8 @@ class Method(abc.ABC):
         """
         if self.needs_cost:
             check_target_cost(target_cost)
-        sizes = layer_sizes(base, head)
+        units = policy_units(base, head=head, batch_norm=self.batch_norm)
+        sizes = {path: unit.parameters for path, unit in units.items()}
         policy = self.choose(sizes, target_cost, seed=seed, policies=policies)
         model = TaskModel(
             base, policy, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head

@@ -1,5 +1,6 @@
 """Keyword-spotting tasks from folders of recordings, or of synthetic speech."""
 
+import dataclasses
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from swr_keras.recipes.settings import Corpora
 _SPEAKERS = 180
 
 
-def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTask]:
+def load_tasks(
+    corpora: Corpora, hearing: Hearing, seed: int, unheard_noise_dir: str | None = None
+) -> list[KeywordTask]:
     """Reads every folder, so that all that is wrong with the recordings shows before training.
 
     Args:
@@ -24,32 +27,44 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
             MagicHub's. Without folders, the tasks are synthetic speech, made on first use.
         hearing: How clips become batches of features.
         seed: Seed of what is drawn.
+        unheard_noise_dir: Folder of noises that only a second test hears.
 
     Raises:
         ValueError: If two folders have one name, a word is in none of the folders, or see
             `audio.SpeechCommands` and `audio.MandarinKWS`.
         ImportError: If the synthetic speech needs a package that isn't installed.
     """
-    unknown_words = corpora.unknown_words
     if corpora.data_dir:
         folders = [Path(folder) for folder in corpora.data_dir]
-    else:
-        folders = list(_synthetic_folders())
-        if corpora.keywords is None and unknown_words is None:
-            unknown_words = tuple(
-                word for words in audio.SYNTHETIC_UNKNOWN_WORDS.values() for word in words
-            )
+        return _load(corpora, folders, hearing, seed, unheard_noise_dir)
+    if corpora.keywords is None and corpora.unknown_words is None:
+        words = [word for words in audio.SYNTHETIC_UNKNOWN_WORDS.values() for word in words]
+        corpora = dataclasses.replace(corpora, unknown_words=tuple(words))
+    return _load(corpora, list(_synthetic_folders()), hearing, seed, unheard_noise_dir)
+
+
+def load_base_tasks(
+    corpora: Corpora, tasks: Sequence[KeywordTask], hearing: Hearing, seed: int
+) -> Sequence[KeywordTask]:
+    """Reads the folders that the base is trained on: those of `base_data_dir`, or the tasks' own.
+
+    Args:
+        corpora, hearing, seed: As for `load_tasks`, and its errors.
+        tasks: What it returned.
+    """
+    if not corpora.base_data_dir:
+        return tasks
+    folders = [Path(folder) for folder in corpora.base_data_dir]
+    return _load(dataclasses.replace(corpora, test_dir=None), folders, hearing, seed, None)
+
+
+def _load(corpora, folders, hearing, seed, unheard_noise_dir):
+    unknown_words = corpora.unknown_words
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) != len(names):
         raise ValueError(f"The folders name the tasks, so their names must differ: {names}.")
     words = [_words(folder) for folder in folders]
-    for option, chosen in (("keywords", corpora.keywords), ("unknown_words", unknown_words)):
-        absent = sorted(set(map(_plain, chosen or ())) - set().union(*words))
-        if absent:
-            raise ValueError(
-                f"--{option} names words that no folder has: {absent}. The folders have "
-                f"{sorted(set().union(*words))}."
-            )
+    _check_words(corpora, set().union(*words))
     test_folders = corpora.test_dir or [""] * len(folders)
     _check_folders(folders, test_folders, corpora.noise_dir)
     tasks = []
@@ -61,6 +76,7 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
             "long_clips": corpora.long_clips,
             "reader": corpora.audio_reader,
             "skip_unreadable": corpora.skip_unreadable,
+            "fold": corpora.speaker_fold,
             "seed": seed,
         }
         corpus: audio.MandarinKWS | audio.SpeechCommands
@@ -84,9 +100,30 @@ def load_tasks(corpora: Corpora, hearing: Hearing, seed: int) -> list[KeywordTas
         held_out_first = {split: corpus.load(split) for split in reversed(SPLITS)}
         splits = {split: held_out_first[split] for split in SPLITS}
         tasks.append(
-            KeywordTask(name, corpus.labels, splits, corpus.noise(), hearing, corpus.notes)
+            KeywordTask(
+                name,
+                corpus.labels,
+                splits,
+                corpus.noise(),
+                hearing,
+                corpus.notes,
+                corpus.noise(unheard_noise_dir) if unheard_noise_dir else (),
+            )
         )
     return tasks
+
+
+def _check_words(corpora, words):
+    """Raises ValueError for words that neither these are nor any other folder has."""
+    for folder in (*(corpora.data_dir or ()), *(corpora.base_data_dir or ())):
+        words = words | _words(Path(folder))
+    for option in ("keywords", "unknown_words"):
+        absent = sorted(set(map(_plain, getattr(corpora, option) or ())) - words)
+        if absent:
+            raise ValueError(
+                f"--{option} names words that no folder has: {absent}. The folders have "
+                f"{sorted(words)}."
+            )
 
 
 def _synthetic_folders() -> Sequence[Path]:

@@ -26,8 +26,9 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
     swr = settings.swr
     for task in tasks:
         common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
-        if labels is not None:
-            jobs.append(TryBase(base=base, class_names=own_names(task, labels), **common))
+        known = () if labels is None else own_names(task, labels)
+        if set(task.labels) <= set(known):
+            jobs.append(TryBase(base=base, class_names=known, **common))
         jobs += [AdaptModel(base=base, method=each, **common) for each in settings.baselines]
         search = LearnPolicies(
             base=base, learning=swr.learning, batch_norm=swr.batch_norm, **common

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swr_keras.audio.long_clips import LONG_CLIPS
-from swr_keras.audio.splits import SPLIT_BY
+from swr_keras.audio.splits import SPLIT_BY, Fold
 from swr_keras.layers.normalization import TaskNormalization
 from swr_keras.policy.policy import READINGS, check_target_cost
 
@@ -65,6 +65,11 @@ class Corpora(Settings):
         "in MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first "
         "use.",
     )
+    base_data_dir: tuple[str, ...] | None = setting(
+        None,
+        "Folders, as for --data_dir, whose words the base is trained on. Default: those of the "
+        "tasks.",
+    )
     test_dir: tuple[str, ...] | None = setting(
         None,
         "For each folder, one with the clips to test on, by class, such as the test set of Speech "
@@ -101,6 +106,12 @@ class Corpora(Settings):
         "MagicHub's layout is always split by speaker.",
         choices=SPLIT_BY,
     )
+    folds: int | None = setting(
+        None,
+        "Number of folds of a cross-validation over speakers, of which --fold tests, the next one "
+        "validates and the others train; lists of the folders don't count then.",
+    )
+    fold: int = setting(0, "Which of the --folds tests, from 0.")
     skip_unreadable: bool = setting(
         False, "Whether to leave out clips that can't be used, and list them."
     )
@@ -113,8 +124,19 @@ class Corpora(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.data_dir is not None and not all(self.data_dir or [""]):
-            raise ValueError(f"An entry of `data_dir` names no folder. Received: {self.data_dir}.")
+        for name in ("data_dir", "base_data_dir"):
+            folders = getattr(self, name)
+            if folders is not None and not all(folders or [""]):
+                raise ValueError(f"An entry of `{name}` names no folder. Received: {folders}.")
+        if self.folds is not None:
+            Fold(self.fold, self.folds)
+        elif self.fold:
+            raise ValueError(f"`fold` needs the number of `folds`. Received: fold={self.fold}.")
+
+    @property
+    def speaker_fold(self) -> Fold | None:
+        """The fold of a cross-validation; `None` without one."""
+        return None if self.folds is None else Fold(self.fold, self.folds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,15 +157,25 @@ class Noise(Settings):
         "the same recordings of noise as in training. Default: no noise; for synthetic speech "
         "0,10.",
     )
+    held_out_noise: float = setting(
+        0.0,
+        "Share of each recording of noise, at its end, that only the test hears.",
+        at_least=0,
+    )
+    unheard_noise_dir: str | None = setting(
+        None, "Folder of other noises, in which models are tested once more."
+    )
 
     def __post_init__(self):
         super().__post_init__()
-        for field in dataclasses.fields(self):
-            snr = getattr(self, field.name)
+        if self.held_out_noise >= 1:
+            raise ValueError(f"`held_out_noise` must be below 1. Received: {self.held_out_noise}.")
+        for name in ("train_snr_db", "base_snr_db", "test_snr_db"):
+            snr = getattr(self, name)
             finite = snr is None or (len(snr) == 2 and all(map(math.isfinite, snr)))
             if not finite or (snr and snr[0] > snr[1]):
                 raise ValueError(
-                    f"`{field.name}` is the lowest and the highest SNR in dB. Received: {snr}."
+                    f"`{name}` is the lowest and the highest SNR in dB. Received: {snr}."
                 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from swr_keras.graph import walk
 from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
+from swr_keras.layers.units import layers_of, policy_units
 from swr_keras.policy.policy import Policy
 from swr_keras.tensors import read_tensors, write_tensors
 
@@ -55,7 +56,8 @@ class TaskPack:
         model = reparametrize(
             base, num_classes=self.num_classes, head=self.head, batch_norm=self.batch_norm
         )
-        chosen = self.policy.selected_layers
+        units = policy_units(base, head=self.head, batch_norm=self.batch_norm)
+        chosen = layers_of(units, self.policy.selected_layers)
         open_gates(model, chosen)
         self.assign_to(task_variables(model, self.head, chosen))
         return model

@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import ops
 
 from swr_keras.policy.gates import (
     COST_FORMS,
@@ -55,7 +55,7 @@ class PolicySearch(keras.Model):
     def __init__(self, supernet: SuperNet, *, hidden_units=64, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.supernet = supernet
-        self.num_parameters = [layer.num_parameters() for layer in supernet.policy_layers.values()]
+        self.num_parameters = [unit.parameters for unit in supernet.units.values()]
         sizes = np.asarray(self.num_parameters, "float32")
         self.layer_weights = sizes / sizes.sum()
         self.network = PolicyNetwork(len(self.num_parameters), hidden_units)
@@ -162,9 +162,9 @@ class PolicySearch(keras.Model):
     @property
     def policies(self) -> LearnedPolicies:
         """The policies of every target cost, without the super-net."""
-        changeable = self.supernet.policy_layers
-        sizes = dict(zip(changeable, self.num_parameters, strict=True))
-        return LearnedPolicies(self.network, sizes, [_kind(each) for each in changeable.values()])
+        units = self.supernet.units
+        sizes = dict(zip(units, self.num_parameters, strict=True))
+        return LearnedPolicies(self.network, sizes, [unit.kind for unit in units.values()])
 
     def probabilities(self, target_cost: float) -> np.ndarray:
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
@@ -221,16 +221,6 @@ class _Annealing(keras.callbacks.Callback):
         progress = (self.epoch + share_of_epoch) / self.params["epochs"]
         temperature = annealed_temperature(progress, *self.search.temperatures)
         self.search.temperature.assign(temperature)
-
-
-def _kind(layer) -> str:
-    if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
-        return "depthwise"
-    if isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D):
-        return "separable"
-    if isinstance(layer, layers.Dense):
-        return "dense"
-    return "pointwise" if set(layer.kernel_size) == {1} else "convolution"
 
 
 def _as_list(callbacks):

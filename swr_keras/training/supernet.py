@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from swr_keras.layers.conversion import gates as layer_gates
 from swr_keras.training.transfer_model import TransferModel, update_loss
 
 
@@ -28,7 +29,7 @@ class SuperNet(TransferModel):
 
     def __init__(self, base, *, sample_gates=True, seed=0, **kwargs):
         super().__init__(base, **kwargs)
-        self._open(self.policy_layers)
+        self._open(self.units, for_good=False)
         self.sample_gates = sample_gates
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -36,8 +37,8 @@ class SuperNet(TransferModel):
         """Outputs with every gate open or, in training with `sample_gates`, with gates drawn.
 
         Args:
-            gates: `(num_policy_layers,)`, in the order of `policy_layers`: a training pass with
-                these gates, of which batch norm keeps no statistics.
+            gates: `(num_units,)`, in the order of `units`: a training pass with these gates, of
+                which batch norm keeps no statistics.
         """
         if gates is not None:
             return self._run(inputs, gates, keep_statistics=False)
@@ -54,11 +55,13 @@ class SuperNet(TransferModel):
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _run(self, inputs, gates, *, keep_statistics):
-        own = [layer.gate for layer in self.policy_layers.values()]
-        mapping = list(zip(own, ops.unstack(gates, len(own)), strict=True))
+        own = layer_gates(self.model)
+        drawn = zip(self.units.values(), ops.unstack(gates, len(self.units)), strict=True)
+        mapping = [(own[path], value) for unit, value in drawn for path in unit.layers]
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             outputs = self.model(inputs, training=True)
-        untouched = {id(variable) for variable in (own if keep_statistics else self.model.weights)}
+        untouched = own.values() if keep_statistics else self.model.weights
+        untouched = {id(variable) for variable in untouched}
         for variable in self.model.non_trainable_variables:
             value = scope.get_current_value(variable)
             if value is not None and id(variable) not in untouched:
@@ -68,5 +71,5 @@ class SuperNet(TransferModel):
 
     def _drawn_gates(self):
         share = keras.random.uniform((), seed=self.seed_generator)
-        draws = keras.random.uniform((len(self.policy_layers),), seed=self.seed_generator)
+        draws = keras.random.uniform((len(self.units),), seed=self.seed_generator)
         return ops.cast(draws < share, "float32")

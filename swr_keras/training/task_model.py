@@ -36,7 +36,7 @@ class TaskModel(TransferModel):
         **kwargs,
     ):
         super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
-        sizes = {path: layer.num_parameters() for path, layer in self.policy_layers.items()}
+        sizes = {path: unit.parameters for path, unit in self.units.items()}
         if not isinstance(policy, Policy):
             policy = Policy.from_layers(sizes, policy)
         if sizes != dict(zip(policy.layers, policy.num_parameters, strict=True)):
@@ -57,7 +57,7 @@ class TaskModel(TransferModel):
             )
         self.policy = policy
         self.base_fingerprint = fingerprint(base)
-        self._open(policy.selected_layers)
+        self._open(policy.selected_layers, for_good=True)
 
     def pack(self) -> TaskPack:
         """Returns what makes this task of the base, as a value that can be saved."""

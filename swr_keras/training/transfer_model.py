@@ -6,13 +6,14 @@ from keras import tree
 
 from swr_keras.layers.conversion import (
     find_head,
+    gates,
     merge,
     open_gates,
-    policy_layers,
     reparametrize,
     task_variables,
 )
 from swr_keras.layers.normalization import STATISTICS
+from swr_keras.layers.units import layers_of, policy_units
 
 
 class TransferModel(keras.Model):
@@ -21,13 +22,14 @@ class TransferModel(keras.Model):
     Args:
         base: A built Functional or Sequential model; it is not touched.
         num_classes: Outputs of the new head; as many as the base's by default.
-        batch_norm: `"statistics"`, `"affine"` or `"frozen"`, see `layers.TaskNormalization`.
+        batch_norm: `"statistics"`, `"affine"`, `"frozen"` or `"owned"`, see
+            `layers.TaskNormalization`.
         head: Path of the base's head; by default found by `find_head`.
 
     Attributes:
         model: The reparametrized model.
-        policy_layers: Its reparametrized layers by path, in the order of the model.
-        open_layers: Paths of those whose gate is open.
+        units: What a policy decides on, by path, in the order of the model, see `policy_units`.
+        open_layers: Paths of the layers whose gate is open.
 
     Raises:
         ValueError: If `base` has several outputs; see also `reparametrize`.
@@ -43,7 +45,7 @@ class TransferModel(keras.Model):
             base, num_classes=num_classes, head=self.head_path, batch_norm=batch_norm
         )
         self.num_classes = int(num_classes)
-        self.policy_layers = policy_layers(self.model)
+        self.units = policy_units(base, head=self.head_path, batch_norm=batch_norm)
         self.open_layers: frozenset[str] = frozenset()
         self.built = True
 
@@ -62,8 +64,8 @@ class TransferModel(keras.Model):
     def owned_variables(self) -> list[keras.Variable]:
         """The variables that training changes by gradient, whatever `trainable` says of layers.
 
-        These are the deltas of layers with an open gate, the head and, with
-        `batch_norm="affine"`, gamma and beta.
+        These are the deltas of layers with an open gate, the head and gamma and beta where batch
+        norm leaves them to the task.
         """
         own = self.task_variables().items()
         return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
@@ -76,7 +78,7 @@ class TransferModel(keras.Model):
         """
         before = self.get_weights()
         super().load_weights(*args, **kwargs)
-        found = {path for path, layer in self.policy_layers.items() if float(layer.gate)}
+        found = {path for path, gate in gates(self.model).items() if float(gate)}
         if found != self.open_layers:
             self.set_weights(before)
             raise ValueError(
@@ -108,10 +110,10 @@ class TransferModel(keras.Model):
             "`save_weights(...)` (for checkpoints: `save_weights_only=True`)."
         )
 
-    def _open(self, paths):
-        """Opens the gates of these layers and closes all others."""
-        self.open_layers = frozenset(paths)
-        open_gates(self.model, self.open_layers)
+    def _open(self, units, *, for_good):
+        """Opens the gates of these units and closes all others, see `open_gates`."""
+        self.open_layers = layers_of(self.units, units)
+        open_gates(self.model, self.open_layers, for_good=for_good)
 
 
 def _output_of(base):

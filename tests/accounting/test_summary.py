@@ -113,8 +113,8 @@ def test_plain_model_owns_nothing_of_its_own(base):
 
 def task_of(base, selected, batch_norm):
     supernet = swr.SuperNet(base)
-    paths = list(supernet.policy_layers)
-    sizes = [layer.num_parameters() for layer in supernet.policy_layers.values()]
+    paths = list(supernet.units)
+    sizes = [unit.parameters for unit in supernet.units.values()]
     policy = Policy(
         layers=tuple(paths),
         num_parameters=tuple(sizes),
@@ -193,6 +193,6 @@ def test_table_has_one_line_a_layer_with_weights(base):
     text = str(summary(task_of(base, {"conv"}, "statistics")))
     lines = {line.split()[0]: line.split() for line in text.splitlines()}
     assert {"conv", "norm", "depthwise", "pointwise", "head", "total"} <= set(lines)
-    assert lines["conv"][-3:] == ["open", "216", "2,592"]
+    assert lines["conv"][-4:] == ["open", "216", "108", "2,592"]
     assert "closed" in lines["pointwise"]
     assert "re_lu" not in text

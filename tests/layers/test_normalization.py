@@ -135,3 +135,39 @@ def test_mode_says_what_training_changes(layer_class, mode, trained, moved, tmp_
 def test_unknown_mode_is_an_error():
     with pytest.raises(ValueError, match="batch norm mode must be one of.*'stats'"):
         SWRBatchNormalization(mode="stats")
+
+
+@pytest.mark.parametrize("layer_class", MODES)
+def test_gate_decides_between_the_base_and_the_task(layer_class):
+    x = np.random.default_rng(0).normal(3.0, size=(4, 6, 10, 3)).astype("float32")
+    base = randomised(layer_class.__mro__[2](), x)
+    results = {}
+    for mode in ("affine", "frozen", "owned"):
+        layer = layer_class(mode=mode)
+        layer.build(x.shape)
+        layer.start_from(base)
+        results[mode] = layer(x, training=True)
+    np.testing.assert_allclose(results["owned"], results["affine"], atol=1e-5)
+    for for_good in (False, True):
+        layer.decide(False, for_good=for_good)
+        np.testing.assert_allclose(layer(x, training=True), results["frozen"], atol=1e-5)
+    before = layer.moving_mean.numpy()
+    layer(x, training=True)
+    np.testing.assert_array_equal(layer.moving_mean, before)
+    assert layer.task_variables() == {}
+    layer.decide(True, for_good=True)
+    np.testing.assert_allclose(layer(x, training=True), results["affine"], atol=1e-5)
+    assert set(layer.task_variables()) == {"moving_mean", "moving_variance", "gamma", "beta"}
+
+
+@pytest.mark.parametrize("mode", ["affine", "owned"])
+def test_training_keeps_the_sign_of_gamma(mode):
+    base = keras.layers.BatchNormalization()
+    base.build((None, 4))
+    base.gamma.assign([1.0, -1.0, 0.5, 0.0])
+    layer = SWRBatchNormalization(mode=mode)
+    layer.build((None, 4))
+    layer.start_from(base)
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.apply([np.array([3.0, -3.0, -1.0, 1.0], "float32")], [layer.gamma])
+    np.testing.assert_allclose(layer.gamma, [1e-3, -1e-3, 1.5, -1.0], rtol=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.layers.conversion import layer_sizes
+from swr_keras.layers.units import policy_units
 from swr_keras.methods import (
     SWR,
     ClassifierOnly,
@@ -139,7 +139,7 @@ def test_draws_differ_and_depend_on_the_seed():
 
 
 def test_last_layers_come_first(base):
-    sizes = layer_sizes(base)
+    sizes = {path: unit.parameters for path, unit in policy_units(base).items()}
     assert list(sizes) == ["conv", "depthwise", "pointwise"]
     policy = LastLayersFirst().choose(sizes, 0.7, seed=0, policies=None)
     assert policy.selected_layers == ("depthwise", "pointwise")

@@ -67,7 +67,7 @@ def test_round_trip_under_each_precision(dtype, tmp_path):
 
 def test_a_file_is_little_larger_than_its_arrays(tmp_path):
     base = swr.backbones.bcresnet(1)
-    layers = swr.SuperNet(base).policy_layers
+    layers = swr.SuperNet(base).units
     for chosen in ([], list(layers)):
         pack = swr.TaskModel(base, chosen).pack()
         pack.save(tmp_path / "a.swr.safetensors")

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import swr_keras as swr
+from swr_keras.layers.conversion import gates, policy_layers
 from swr_keras.policy import annealed_temperature
 from swr_keras.training.policy_search import COST_GRID
 
@@ -54,7 +55,7 @@ def test_a_policy_that_ignores_the_cost_raises_a_warning(base, arrays):
 def test_finds_the_layer_that_the_task_needs(arrays, base):
     """Only `depthwise` has a delta that helps; it is chosen although others would fit as well."""
     supernet = swr.SuperNet(base, num_classes=3)
-    needed = supernet.policy_layers["depthwise"]
+    needed = policy_layers(supernet.model)["depthwise"]
     for name, delta in needed.delta.items():
         delta.assign(-2.0 * needed.frozen[name].numpy())
     logits = np.asarray(supernet(arrays[0]))
@@ -88,7 +89,7 @@ def test_search_changes_the_policy_network_alone(base, arrays):
     assert all(
         np.any(old != new) for old, new in zip(network, search.network.get_weights(), strict=True)
     )
-    assert all(float(layer.gate) == 1.0 for layer in supernet.policy_layers.values())
+    assert all(float(gate) == 1.0 for gate in gates(supernet.model).values())
 
 
 def test_metrics_validation_and_temperature(base, arrays):

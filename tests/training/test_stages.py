@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
+from swr_keras.layers.conversion import gates
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -76,7 +77,7 @@ def test_trainable_changes_nothing_of_what_is_trained(base, arrays, trainable):
 
 def test_all_open_supernet_trains_every_layer_and_learns(base, arrays):
     supernet = swr.SuperNet(base, num_classes=3, sample_gates=False)
-    assert list(supernet.policy_layers) == list(ALL)
+    assert list(supernet.units) == list(ALL)
     history = fit(supernet, arrays, epochs=15, validation_data=arrays)
     assert history.history["accuracy"][-1] > 0.8
     assert {"loss", "val_loss", "val_accuracy"} <= history.history.keys()
@@ -111,7 +112,7 @@ def test_validation_of_the_supernet_samples_gates_and_changes_nothing(base, arra
     losses = {supernet.evaluate(*arrays, batch_size=96, verbose=0)[0] for _ in range(4)}
     assert len(losses) > 1 and max(losses) < 2.0
     assert all("seed_generator" in path for path in changed(before, supernet.model))
-    assert all(float(layer.gate) == 1.0 for layer in supernet.policy_layers.values())
+    assert all(float(gate) == 1.0 for gate in gates(supernet.model).values())
 
 
 def test_activity_regularizers_count_in_the_supernet_and_the_search(arrays):
@@ -241,8 +242,8 @@ def test_tensorboard_writes_the_metrics(base, arrays, tmp_path):
 def test_a_policy_that_opens_nothing_is_pointed_out(base, recwarn):
     swr.TaskModel(base, [])
     assert not [w for w in recwarn if "target cost" in str(w.message)]
-    layers = swr.SuperNet(base).policy_layers
-    sizes = [layer.num_parameters() for layer in layers.values()]
+    layers = swr.SuperNet(base).units
+    sizes = [unit.parameters for unit in layers.values()]
     smallest = min(sizes) / sum(sizes)
 
     def policy(cost):

@@ -114,7 +114,7 @@ def test_it_is_adapted_merged_and_packed(kind, tmp_path):
     inputs = [rng.normal(size=(16, *t.shape[1:])).astype("float32") for t in base.inputs]
     x = inputs if len(inputs) > 1 else inputs[0]
     before = fingerprint(base)
-    task = swr.TaskModel(base, list(swr.SuperNet(base).policy_layers), num_classes=2)
+    task = swr.TaskModel(base, list(swr.SuperNet(base).units), num_classes=2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     task.compile(keras.optimizers.Adam(1e-2), loss)
     task.fit(x, np.arange(16) % 2, epochs=2, verbose=0)
