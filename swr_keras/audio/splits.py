@@ -198,8 +198,8 @@ def fold_speakers(speakers: Iterable[str], fold: Fold) -> dict[str, str]:
 
 
 def _fold_names(folder, names, fold):
-    speakers = {name: speaker_of(name) for name in names}
-    nameless = sorted(name for name, speaker in speakers.items() if speaker is None)
+    speakers = {name: speaker for name in names if (speaker := speaker_of(name)) is not None}
+    nameless = sorted(set(names) - set(speakers))
     if nameless:
         raise ValueError(
             f"Folds are of speakers, whom these names in {folder} don't tell: "

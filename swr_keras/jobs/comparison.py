@@ -9,44 +9,48 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from swr_keras.jobs.result import CLASSIFIER, FINE_TUNING, SWR
+from swr_keras.jobs.result import CLASSIFIER, CLASSIFIER_AND_NORM, FINE_TUNING, SWR
 from swr_keras.jobs.run import Run, TaskFacts
 
-_CONTROLS = ("random policy", "last layers first")
+_CONTROLS = ("random policy", "last layers first", CLASSIFIER, CLASSIFIER_AND_NORM)
 _BACKBONE = ("pretrained", "backbone")
 _PATHS = ("base", "data_dir", "noise_dir", "output_dir", "test_dir")
-_AVERAGED = ("validation_accuracy", "testing_accuracy", "achieved_cost")
+_AVERAGED = ("validation_accuracy", "testing_accuracy", "achieved_cost", "flash_bytes")
 
 Row = tuple[str, float | None]
+Rows = dict[Row, dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """One task of one run."""
+    """One task of one run, or of the runs of one fold."""
 
     task: TaskFacts
     base: str
     seed: int
+    fold: int | None
     settings: dict[str, Any]
-    rows: dict[Row, dict[str, float]]
+    rows: Rows
 
 
 def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -> str:
-    """Returns a Markdown table for each task and base, over the seeds of several runs.
+    """Returns a Markdown table for each task and base, over the seeds or folds of several runs.
 
     Rows of one name and target cost are averaged within a run (the random policies), then over
-    runs; the interval is Student's over runs. *Share of the gap* is (accuracy - classifier-only) /
-    (fine-tuning all - classifier-only) on the test examples, run by run, where fine-tuning all is
-    the better. Below the tables stands by how much SWR surpasses its controls: the mean over tasks
-    of each seed, averaged over seeds, since tasks of a seed share their base.
+    runs; the interval is Student's over runs. Of a cross-validation, the seeds of a fold are
+    averaged first, and the interval is over folds. *Share of the gap* is (accuracy -
+    classifier-only) / (fine-tuning all - classifier-only) on the test examples, run by run, where
+    fine-tuning all is the better. Below the tables stands by how much SWR surpasses its controls:
+    the mean over tasks of each seed (or fold), averaged over seeds, since tasks of a seed share
+    their base.
 
     Args:
         runs: The runs.
         defaults: Values of settings for runs that were made before there were such settings.
 
     Raises:
-        ValueError: If there are no runs, or runs of a task differ in more than seed, paths and
-            backbone, in their data, or in what they measured.
+        ValueError: If there are no runs, or runs of a task differ in more than seed, fold, paths
+            and backbone, in their data, or in what they measured.
     """
     entries = [_entry(run, task, dict(defaults or {})) for run in runs for task in run.tasks]
     if not entries:
@@ -56,11 +60,14 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
         _check_alike(members)
         for group in _grouped(members, lambda entry: entry.base).values():
             _check_repeated(group)
-            sections.append(_section(group))
+            sections.append(_section(_by_fold(group)))
     bases = _grouped(entries, lambda entry: entry.base)
     for base, members in bases.items():
         where = f" on {base}" if len(bases) > 1 else ""
-        sections += _surpluses(list(_grouped(members, lambda entry: entry.seed).values()), where)
+        tasks = _grouped(members, lambda entry: entry.task.name).values()
+        folded = [entry for group in tasks for entry in _by_fold(group)]
+        repeats = _grouped(folded, lambda entry: (entry.seed, entry.fold))
+        sections += _surpluses(list(repeats.values()), where)
     return "\n\n".join(sections)
 
 
@@ -76,12 +83,36 @@ def _entry(run, task, defaults):
             f"backbone. Received: seed={seed!r}, backbone={base!r}."
         )
     rows = {key: _average(results) for key, results in run.rows(task.name).items()}
-    return _Entry(task, base, seed, settings, rows)
+    fold = settings["fold"] if settings.get("folds") else None
+    return _Entry(task, base, seed, fold, settings, rows)
 
 
 def _average(results):
-    row = {name: _mean(getattr(result, name) for result in results) for name in _AVERAGED}
-    return {**row, "layers": _mean(_num_layers(result) for result in results)}
+    conditions = dict.fromkeys(name for result in results for name in result.accuracy_in)
+    return {
+        **{name: _mean(getattr(result, name) for result in results) for name in _AVERAGED},
+        **{name: _mean(result.accuracy_in.get(name) for result in results) for name in conditions},
+        "layers": _mean(_num_layers(result) for result in results),
+        "batch_norm": results[0].batch_norm,
+    }
+
+
+def _by_fold(entries: list[_Entry]) -> list[_Entry]:
+    """Averages the seeds of each fold, where there are folds."""
+    if entries[0].fold is None:
+        return entries
+    folds = _grouped(entries, lambda entry: entry.fold).values()
+    return [dataclasses.replace(fold[0], seed=-1, rows=_mean_rows(fold)) for fold in folds]
+
+
+def _mean_rows(entries) -> Rows:
+    return {
+        key: {
+            name: value if isinstance(value, str) else fmean(e.rows[key][name] for e in entries)
+            for name, value in row.items()
+        }
+        for key, row in entries[0].rows.items()
+    }
 
 
 def _mean(values):
@@ -103,25 +134,35 @@ def _grouped(entries: Iterable[_Entry], key: Callable[[_Entry], Any]) -> dict[An
 
 def _section(entries):
     task, base = entries[0].task, entries[0].base
+    counts = [sum(e.task.examples[split] for e in entries) for split in ("validation", "testing")]
+    if entries[0].fold is None:
+        counts = [count // len(entries) for count in counts]
     return (
-        f"**{task.name}** ({base}, {_seeds(len(entries))}; accuracy on "
-        f"{task.examples['validation']} validation and {task.examples['testing']} test examples)"
-        "\n\n" + "\n".join(_table([entry.rows for entry in entries]))
+        f"**{task.name}** ({base}, {_repeats(entries)}; accuracy on {counts[0]:,} validation and "
+        f"{counts[1]:,} test examples)\n\n" + "\n".join(_table([entry.rows for entry in entries]))
     )
 
 
-def _table(runs):
-    yield "| method | target cost | achieved | layers | validation | test | share of the gap |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+def _table(runs: list[Rows]):
+    known = {"layers", "batch_norm", *_AVERAGED}
+    conditions = [name for name in next(iter(runs[0].values())) if name not in known]
+    headings = (
+        *("method", "batch norm", "target cost", "achieved", "layers", "flash bytes"),
+        *("validation", "test", *(f"test, {name}" for name in conditions), "share of the gap"),
+    )
+    yield f"| {' | '.join(headings)} |"
+    yield f"| --- | --- | {' | '.join(['---:'] * (len(headings) - 2))} |"
     for name, cost in runs[0]:
         rows = [run[name, cost] for run in runs]
+        accuracies = ("validation_accuracy", "testing_accuracy", *conditions)
         cells = [
             name.replace("|", r"\|"),
+            rows[0]["batch_norm"],
             "" if cost is None else f"{cost:g}",
             _known([row["achieved_cost"] for row in rows], ".3f"),
             _known([row["layers"] for row in rows], ".3g"),
-            _interval([100 * row["validation_accuracy"] for row in rows], ".1f"),
-            _interval([100 * row["testing_accuracy"] for row in rows], ".1f"),
+            _known([row["flash_bytes"] for row in rows], ",.0f"),
+            *(_interval([100 * row[each] for row in rows], ".1f") for each in accuracies),
         ]
         adapted = not np.isnan(rows[0]["achieved_cost"])
         if adapted and all(_gap(run) > 0 for run in runs):
@@ -146,23 +187,26 @@ def _test(run, method):
     return next((row["testing_accuracy"] for (name, _), row in run.items() if name == method), None)
 
 
-def _surpluses(seeds, where):
+def _surpluses(repeats, where):
+    every = {row for entries in repeats for entry in entries for row in entry.rows}
+    costs = sorted(cost for name, cost in every if name == SWR and cost is not None)
     for control in _CONTROLS:
-        costs = {
-            cost for entries in seeds for e in entries for name, cost in e.rows if name == control
-        }
         parts = []
-        for cost in sorted(cost for cost in costs if cost is not None):
-            each = [fmean(found) for runs in seeds if (found := _points(runs, control, cost))]
+        for cost in costs:
+            each = [fmean(found) for runs in repeats if (found := _points(runs, control, cost))]
             if each:
-                parts.append(f"{_interval(each, '+.1f')} at c = {cost:g} ({_seeds(len(each))})")
+                count = _repeats([entries[0] for entries in repeats][: len(each)])
+                parts.append(f"{_interval(each, '+.1f')} at c = {cost:g} ({count})")
         if parts:
             yield f"Test accuracy of SWR minus {control}{where}, in points: {', '.join(parts)}."
 
 
 def _points(entries, control, cost):
     """By how many points SWR surpasses a control in each of the entries that have both."""
-    pairs = [(entry.rows.get((SWR, cost)), entry.rows.get((control, cost))) for entry in entries]
+    pairs = [
+        (entry.rows.get((SWR, cost)), entry.rows.get((control, cost)) or _free(entry, control))
+        for entry in entries
+    ]
     return [
         100 * (ours["testing_accuracy"] - theirs["testing_accuracy"])
         for ours, theirs in pairs
@@ -170,8 +214,16 @@ def _points(entries, control, cost):
     ]
 
 
-def _seeds(count):
-    return "1 seed" if count == 1 else f"{count} seeds"
+def _free(entry, control):
+    """The row of a control that is told no cost."""
+    if control not in (CLASSIFIER, CLASSIFIER_AND_NORM):
+        return None
+    return next((row for (name, _), row in entry.rows.items() if name == control), None)
+
+
+def _repeats(entries):
+    what = "seed" if entries[0].fold is None else "fold"
+    return f"1 {what}" if len(entries) == 1 else f"{len(entries)} {what}s"
 
 
 def _known(values: Sequence[float], form: str) -> str:
@@ -187,7 +239,7 @@ def _interval(values: Sequence[float], form: str) -> str:
 
 def _check_alike(entries):
     """Raises ValueError if entries of a task differ in settings or data."""
-    first, uncompared = entries[0], {"seed", *_BACKBONE, *_PATHS}
+    first, uncompared = entries[0], {"seed", "fold", *_BACKBONE, *_PATHS}
     for other in entries[1:]:
         names = sorted({*first.settings, *other.settings} - uncompared)
         missing = object()
@@ -198,10 +250,11 @@ def _check_alike(entries):
         ]
         if different:
             raise ValueError(
-                f"The runs of task '{first.task.name}' differ in more than the seed and the "
+                f"The runs of task '{first.task.name}' differ in more than seed, fold and "
                 f"backbone: in {different}. Pass runs of the same settings."
             )
-        if (first.task.labels, first.task.examples) != (other.task.labels, other.task.examples):
+        same_clips = first.fold != other.fold or first.task.examples == other.task.examples
+        if first.task.labels != other.task.labels or not same_clips:
             raise ValueError(
                 f"The runs of task '{first.task.name}' have other classes or other numbers of "
                 f"examples. Received: {first.task.labels}, {first.task.examples} and "
@@ -212,10 +265,10 @@ def _check_alike(entries):
 def _check_repeated(entries):
     """Raises ValueError if entries of a task and a base can't be averaged."""
     name, base = entries[0].task.name, entries[0].base
-    seeds = [entry.seed for entry in entries]
+    seeds = [(entry.seed, entry.fold) for entry in entries]
     if len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"Runs of task '{name}' on {base} share a seed: {seeds}. Pass each run once."
+            f"Runs of task '{name}' on {base} share seed and fold: {seeds}. Pass each run once."
         )
     measured = [set(entry.rows) for entry in entries]
     if differing := set.union(*measured) - set.intersection(*measured):

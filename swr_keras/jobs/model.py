@@ -1,21 +1,27 @@
-"""Jobs that adapt the base to a task: policies learned, models trained, the base as it is."""
+"""Jobs that adapt the base to a task: policies learned and chosen, models trained, the base."""
 
 import dataclasses
 import re
+import time
 
 import keras
 import numpy as np
 
+from swr_keras.accounting.summary import summary
 from swr_keras.files import write_atomically
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job, timed
 from swr_keras.jobs.result import Result
 from swr_keras.methods.method import Method
-from swr_keras.methods.swr import PolicyLearning
+from swr_keras.methods.swr import SWR, PolicyLearning
 from swr_keras.model_files import save_model
 from swr_keras.policy.learned import LearnedPolicies
+from swr_keras.policy.policy import Policy
+from swr_keras.tensors import read_tensors, write_tensors
+from swr_keras.training.supernet import SuperNet
 
 _CHECKED = 64
+_SUPERNET_FORMAT = "swr_keras.supernet/1"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,11 +32,13 @@ class LearnPolicies(Job):
         base: The job that makes the base.
         learning: How they are learned.
         batch_norm: What of batch norm is the task's.
+        cost: What costs are shares of.
     """
 
     base: Job
     learning: PolicyLearning
     batch_norm: str
+    cost: str
 
     @property
     def title(self):
@@ -41,7 +49,11 @@ class LearnPolicies(Job):
         return (self.base,)
 
     def settings(self):
-        return {"learning": dataclasses.asdict(self.learning), "batch_norm": self.batch_norm}
+        return {
+            "learning": dataclasses.asdict(self.learning),
+            "batch_norm": self.batch_norm,
+            "cost": self.cost,
+        }
 
     def plan(self, task):
         return self.learning.plan(task)
@@ -54,12 +66,15 @@ class LearnPolicies(Job):
             base,
             task,
             batch_norm=self.batch_norm,
+            cost=self.cost,
             seed=self.seed,
             states=(place.state(self, "super-net"), place.state(self, "policy search")),
             verbose=place.verbose,
         )
         self.outcome(place).parent.mkdir(exist_ok=True)
         search.policies.save(self.outcome(place))
+        arrays = {name: v.numpy() for name, v in search.supernet.task_variables().items()}
+        write_tensors(self._supernet_file(place), arrays, {}, form=_SUPERNET_FORMAT)
         return Result(
             kind="search",
             title=self.title,
@@ -73,6 +88,80 @@ class LearnPolicies(Job):
         """Returns the file of the policies."""
         return place.path / self.task / "policies.safetensors"
 
+    def supernet(self, place) -> SuperNet:
+        """Returns the super-net that the policies were learned against."""
+        supernet = SuperNet(
+            place.base()[0],
+            num_classes=place.tasks[self.task].num_classes,
+            batch_norm=self.batch_norm,
+        )
+        arrays, _ = read_tensors(
+            self._supernet_file(place),
+            form=_SUPERNET_FORMAT,
+            kind="a super-net",
+            cure=f"Remove the folder '{place.path}' and run again.",
+        )
+        for name, variable in supernet.task_variables().items():
+            variable.assign(arrays[name])
+        return supernet
+
+    def _supernet_file(self, place):
+        return place.path / self.task / "supernet.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChoosePolicy(Job):
+    """Chooses the layers that a task changes at a target cost.
+
+    Attributes:
+        search: The job that learns the policies.
+        method: The method that reads one of them.
+        target_cost: The target cost.
+    """
+
+    search: LearnPolicies
+    method: SWR
+    target_cost: float
+
+    @property
+    def title(self):
+        return f"{self.task}: policy at c = {self.target_cost:g}"
+
+    @property
+    def needs(self):
+        return (self.search,)
+
+    def settings(self):
+        return {
+            "reading": self.method.reading,
+            "tries": self.method.tries,
+            "target_cost": self.target_cost,
+        }
+
+    def run(self, place):
+        policies = LearnedPolicies.load(self.search.outcome(place))
+        supernet, task = self.search.supernet(place), place.tasks[self.task]
+        keras.utils.set_random_seed(self.seed)
+        start = time.monotonic()
+        policy, losses = self.method.read(policies, supernet, task, self.target_cost, self.seed)
+        path = self.outcome(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, policy.to_json().encode())
+        return Result(
+            kind="policy",
+            title=self.title,
+            task=self.task,
+            target_cost=self.target_cost,
+            achieved_cost=policy.achieved_cost,
+            changed_layers=policy.selected_layers,
+            policy_losses=losses,
+            seconds={"choice": round(time.monotonic() - start, 1)},
+        )
+
+    def outcome(self, place):
+        """Returns the file of the policy."""
+        return place.path / self.task / f"c{self.target_cost:g}" / "policy.json"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptModel(Job):
@@ -82,13 +171,13 @@ class AdaptModel(Job):
         base: The job that makes the base.
         method: The method.
         target_cost: The target cost, for a method that needs one.
-        search: The job that learns the policies, for a method that needs them.
+        choice: The job that chooses the layers, for a method that learns what to choose.
     """
 
     base: Job
     method: Method
     target_cost: float | None = None
-    search: LearnPolicies | None = None
+    choice: ChoosePolicy | None = None
 
     @property
     def title(self):
@@ -96,7 +185,7 @@ class AdaptModel(Job):
 
     @property
     def needs(self):
-        return (self.base, self.search) if self.search else (self.base,)
+        return (self.base, self.choice) if self.choice else (self.base,)
 
     def settings(self):
         return {
@@ -109,14 +198,14 @@ class AdaptModel(Job):
 
     def run(self, place):
         base, task = place.base()[0], place.tasks[self.task]
-        policies = LearnedPolicies.load(self.search.outcome(place)) if self.search else None
+        policy = Policy.from_json(self.choice.outcome(place).read_text()) if self.choice else None
         keras.utils.set_random_seed(self.seed)
         model, logs = self.method.train(
             base,
             task,
             target_cost=self.target_cost,
             seed=self.seed,
-            policies=policies,
+            policy=policy,
             state=place.state(self, "training"),
             verbose=place.verbose,
         )
@@ -136,13 +225,15 @@ class AdaptModel(Job):
             achieved_cost=model.policy.achieved_cost,
             changed_layers=model.policy.selected_layers,
             owned_bytes=sum(np.asarray(own).nbytes for own in model.task_variables().values()),
+            flash_bytes=summary(model, input_shape=task.input_shape).flash_bytes,
+            batch_norm=model.batch_norm,
             **measured,
             **timed({"training": logs}),
         )
 
     def folder(self, place):
         """Returns the folder of its files."""
-        name = "" if self.search else re.sub(r"\W+", "-", self.method.title)
+        name = "" if self.choice else re.sub(r"\W+", "-", self.method.title)
         return place.path / self.task / "_".join(filter(None, (name, self._cost("c{:g}"))))
 
     def _cost(self, form):

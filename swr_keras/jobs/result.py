@@ -8,20 +8,21 @@ import numpy as np
 
 from swr_keras.jobs.schema import conform
 
-KINDS = ("base", "search", "model", "int8")
+KINDS = ("base", "search", "policy", "model", "int8")
 History = dict[str, list[float]]
 
 _SHARES = ("target_cost", "achieved_cost", "validation_accuracy", "testing_accuracy")
 
 # Names of the methods that tables and pages compare.
 BASE, CLASSIFIER, FINE_TUNING, SWR = "base", "classifier-only", "fine-tuning all", "SWR"
+CLASSIFIER_AND_NORM = "classifier + batch norm"
 
 
 class PolicyCurve(TypedDict):
     """What a page needs of a policy curve."""
 
     layers: list[str]
-    num_parameters: list[int]
+    sizes: list[int]
     kinds: list[str]
     costs: list[float]
     expected: list[float]
@@ -63,8 +64,8 @@ class Result:
 
     Attributes:
         kind: "base" (a base was trained or given), "search" (a policy for every cost was learned),
-            "model" (a model was adapted to a task, or the base tried on it) or "int8" (such a
-            model was converted).
+            "policy" (layers were chosen for a target cost), "model" (a model was adapted to a task,
+            or the base tried on it) or "int8" (such a model was converted).
         title: What the job is, for people; unique in a run.
         task: Name of the task; "base" for a base.
         method: Name of the method, as in tables; empty for a base and a search.
@@ -72,6 +73,9 @@ class Result:
         achieved_cost: Share that it owns.
         changed_layers: Paths of the layers that it changes.
         owned_bytes: Bytes of what it owns, in float32.
+        flash_bytes: Bytes that one more such task takes in flash, see `accounting.summary`.
+        batch_norm: What of batch norm is the task's, see `layers.TaskNormalization`; empty for a
+            base and a search.
         validation_accuracy, testing_accuracy: Shares of right answers, in [0, 1].
         accuracy_in: Share of right answers on the test examples in further conditions, by name.
         right: Which examples of the test split were got right, see `pack_bits`.
@@ -80,6 +84,8 @@ class Result:
         seconds: Seconds of each training.
         policy_curve: See `LearnedPolicies.curve`.
         tracking_error: See `PolicySearch.grid_error`.
+        policy_losses: Losses on the super-net by policy: the one chosen, the network's own, and
+            the best, the mean and the worst of random ones, see `training.refinement.Refined`.
         stem: Path of the files of an int8 model in the run's folder, without their endings.
         manifest: Its manifest.
     """
@@ -92,6 +98,8 @@ class Result:
     achieved_cost: float | None = None
     changed_layers: tuple[str, ...] | None = None
     owned_bytes: int | None = None
+    flash_bytes: int | None = None
+    batch_norm: str = ""
     validation_accuracy: float | None = None
     testing_accuracy: float | None = None
     accuracy_in: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -101,6 +109,7 @@ class Result:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     policy_curve: dict[str, Any] | None = None
     tracking_error: float | None = None
+    policy_losses: dict[str, float] | None = None
     stem: str | None = None
     manifest: dict[str, Any] | None = None
 
@@ -174,14 +183,14 @@ class Result:
 def _check_curve(curve, where):
     conform(curve, PolicyCurve, where)
     for names in (
-        ("layers", "num_parameters", "kinds"),
+        ("layers", "sizes", "kinds"),
         ("costs", "expected", "threshold", "budget"),
     ):
         lengths = {name: len(curve[name]) for name in names}
         if len(set(lengths.values())) > 1 or not all(lengths.values()):
             raise ValueError(f"{where} needs lists of one length. Received: lengths {lengths}.")
-    if min(curve["num_parameters"]) < 1:
-        raise ValueError(f"{where} needs layers of one or more parameters.")
+    if min(curve["sizes"]) < 1:
+        raise ValueError(f"{where} needs layers of a size of 1 or more.")
 
 
 def pack_bits(hits: np.ndarray) -> str:

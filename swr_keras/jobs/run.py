@@ -1,6 +1,5 @@
 """All results of a run, with what is needed to read them."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from swr_keras.files import read_json, write_atomically
-from swr_keras.jobs import legacy
 from swr_keras.jobs.result import Result, unpack_bits
 from swr_keras.jobs.schema import conform
 
@@ -137,48 +135,18 @@ class Run:
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "Run":
-        """Reads the results of a run's folder, also as they were written before `results.json`.
+        """Reads the results of a run's folder.
 
         Raises:
-            ValueError: If there are none, or a file of them is damaged; names it.
+            ValueError: If there are none, or their file is damaged; names it.
         """
-        folder = pathlib.Path(folder)
-        path = folder / FILE
-        if path.is_file():
-            with _naming(path):
-                return cls.from_dict(read_json(path, kind="results"))
-        tasks = []
-        for path in legacy.find(folder):
-            with _naming(path):
-                values = legacy.run_values(read_json(path, kind="results"))
-                tasks.append(cls.from_dict({"format": _FORMAT, **values}))
-        if not tasks:
+        path = pathlib.Path(folder) / FILE
+        if not path.is_file():
             raise ValueError(f"'{folder}' has no results. Give the folder of a run.")
-        with _naming(folder):
-            return _merged(tasks)
-
-
-@contextlib.contextmanager
-def _naming(path):
-    try:
-        yield
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"'{path}' holds no results of a run: {error}") from None
-
-
-def _merged(runs):
-    """One run of runs of one task each."""
-    first = runs[0]
-    if any(run.settings != first.settings for run in runs):
-        raise ValueError("its tasks have different settings. Keep the files of each run apart.")
-    return dataclasses.replace(
-        first,
-        tasks=tuple(task for run in runs for task in run.tasks),
-        results=(
-            *(result for result in first.results if result.kind == "base"),
-            *(result for run in runs for result in run.results if result.kind != "base"),
-        ),
-    )
+        try:
+            return cls.from_dict(read_json(path, kind="results"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"'{path}' holds no results of a run: {error}") from None
 
 
 def _check_result(result, tasks):

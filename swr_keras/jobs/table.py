@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 from swr_keras.jobs.run import Run
 
-_HEADINGS = ("method", "target", "achieved", "layers", "validation", "test", "bytes owned")
+_HEADINGS = (
+    *("method", "batch norm", "target", "achieved", "layers"),
+    *("validation", "test", "flash"),
+)
 
 
 def results_table(run: Run) -> str:
-    """Lists every model of every task with its cost, accuracies and what the task owns."""
+    """Lists every model of every task with its cost, accuracies and bytes of flash."""
     return "\n\n".join(_task(run, task) for task in run.tasks)
 
 
@@ -26,12 +29,13 @@ def _cells(result):
     layers = result.changed_layers
     return (
         result.name,
+        result.batch_norm,
         _optional(result.target_cost, ".2f"),
         _optional(result.achieved_cost, ".3f"),
         _optional(None if layers is None else len(layers), ""),
         _optional(result.validation_accuracy, ".1%"),
         _optional(result.testing_accuracy, ".1%"),
-        _optional(result.owned_bytes, ",d"),
+        _optional(result.flash_bytes, ",d"),
     )
 
 

@@ -1,5 +1,7 @@
 """Batch norm that is fast on CPU, and sub-spectral normalization."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -142,7 +144,7 @@ class TaskNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         check_mode(mode)
         self.mode = mode
-        self.gate = None
+        self.gate: Any = None
         self.is_open: bool | None = None
         self.frozen = {}
 

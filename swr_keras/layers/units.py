@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import keras
@@ -34,6 +35,10 @@ class PolicyUnit:
     parameters: int
     flash_bytes: int
     kind: str
+
+    def size(self, cost: str) -> int:
+        """Returns what it counts for in a cost of `"parameters"` or `"flash"`."""
+        return self.flash_bytes if cost == "flash" else self.parameters
 
 
 def policy_units(
@@ -83,10 +88,8 @@ def folded_norms(model: keras.Model) -> dict[str, str]:
         model: A Functional or Sequential model, plain or reparametrized.
     """
     graph = structure(model)
-    users, producers, uses = graph.users(), {}, {}
-    for call in graph.calls:
-        producers.update((id(tensor), call) for tensor in symbolic(call.output))
-        uses[call.path] = uses.get(call.path, 0) + 1
+    users, uses = graph.users(), Counter(call.path for call in graph.calls)
+    producers = {id(tensor): call for call in graph.calls for tensor in symbolic(call.output)}
     found = {}
     for call in graph.calls:
         before = producers.get(id(call.inputs[0])) if call.inputs else None

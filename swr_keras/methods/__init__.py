@@ -1,6 +1,6 @@
 """Ways to adapt a base to a task, each a value with its own settings."""
 
-from swr_keras.methods.classifier_only import ClassifierOnly
+from swr_keras.methods.classifier_only import ClassifierAndBatchNorm, ClassifierOnly
 from swr_keras.methods.fine_tuning_all import FineTuningAll
 from swr_keras.methods.fixed_policy import FixedPolicy
 from swr_keras.methods.last_layers_first import LastLayersFirst
@@ -10,6 +10,7 @@ from swr_keras.methods.swr import SWR, PolicyLearning, transfer
 
 __all__ = [
     "SWR",
+    "ClassifierAndBatchNorm",
     "ClassifierOnly",
     "FineTuningAll",
     "FixedPolicy",

@@ -1,4 +1,4 @@
-"""Training the classifier alone."""
+"""Training the classifier alone, or with batch norm."""
 
 import dataclasses
 from typing import ClassVar
@@ -21,5 +21,18 @@ class ClassifierOnly(Method):
     fit: Fit = Fit(learning_rate=1e-2)
     batch_norm: str = "frozen"
 
-    def choose(self, sizes, target_cost, *, seed, policies):
-        return Policy.from_layers(sizes, [])
+    def choose(self, sizes, target_cost, *, seed):
+        return Policy.from_layers(sizes, [], self.cost)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierAndBatchNorm(ClassifierOnly):
+    """Trains a new head and all of batch norm, statistics and affine, on the base's kernels.
+
+    What is left of a method with `batch_norm="affine"` at a target cost of 0, where only kernels
+    count. Source: Frankle et al., arXiv 2003.00152.
+    """
+
+    name: ClassVar[str] = "classifier + batch norm"
+
+    batch_norm: str = "affine"

@@ -19,5 +19,5 @@ class FineTuningAll(Method):
 
     batch_norm: str = "affine"
 
-    def choose(self, sizes, target_cost, *, seed, policies):
-        return Policy.from_layers(sizes, list(sizes))
+    def choose(self, sizes, target_cost, *, seed):
+        return Policy.from_layers(sizes, list(sizes), self.cost)

@@ -20,5 +20,5 @@ class FixedPolicy(Method):
 
     layers: tuple[str, ...] = ()
 
-    def choose(self, sizes, target_cost, *, seed, policies):
-        return Policy.from_layers(sizes, self.layers)
+    def choose(self, sizes, target_cost, *, seed):
+        return Policy.from_layers(sizes, self.layers, self.cost)

@@ -14,5 +14,5 @@ class LastLayersFirst(Method):
 
     name: ClassVar[str] = "last layers first"
 
-    def choose(self, sizes, target_cost, *, seed, policies):
-        return in_order(sizes, np.linspace(0.0, 1.0, len(sizes)).tolist(), target_cost)
+    def choose(self, sizes, target_cost, *, seed):
+        return in_order(sizes, np.linspace(0.0, 1.0, len(sizes)).tolist(), target_cost, self.cost)

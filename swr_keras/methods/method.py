@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import keras
 
 from swr_keras.layers.units import policy_units
-from swr_keras.policy.learned import LearnedPolicies
-from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.policy.policy import Policy, check_cost, check_target_cost
 from swr_keras.training.fit import Fit
 from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
@@ -24,11 +23,12 @@ class Method(abc.ABC):
 
     Attributes:
         fit: How the task model is trained.
-        batch_norm: What of batch norm is the task's: `"statistics"`, `"affine"` or `"frozen"`, see
-            `layers.TaskNormalization`.
+        batch_norm: What of batch norm is the task's: `"statistics"`, `"affine"`, `"frozen"` or
+            `"owned"`, see `layers.TaskNormalization`.
+        cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
         name: Name in tables.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.
-        needs_search: Whether it chooses by policies that were learned before.
+        needs_search: Whether it learns what to choose.
     """
 
     name: ClassVar[str]
@@ -37,6 +37,10 @@ class Method(abc.ABC):
 
     fit: Fit = Fit()
     batch_norm: str = "statistics"
+    cost: str = "parameters"
+
+    def __post_init__(self):
+        check_cost(self.cost)
 
     @property
     def title(self) -> str:
@@ -44,22 +48,14 @@ class Method(abc.ABC):
         return self.name
 
     @abc.abstractmethod
-    def choose(
-        self,
-        sizes: Mapping[str, int],
-        target_cost: float | None,
-        *,
-        seed: int,
-        policies: LearnedPolicies | None,
-    ) -> Policy:
+    def choose(self, sizes: Mapping[str, int], target_cost: float | None, *, seed: int) -> Policy:
         """Chooses the layers to change.
 
         Args:
-            sizes: Parameters of each layer that may change by path, in the order of the model.
-            target_cost: Share of these parameters that the task may own, in [0, 1], where it
+            sizes: Size of each layer that may change by path, in the order of the model.
+            target_cost: Share of these sizes that the task may own, in [0, 1], where it
                 `needs_cost`.
             seed: Seed of whatever is drawn.
-            policies: Policies learned for this base and task, for a method that learns them.
         """
 
     def adapt(self, base: keras.Model, task: Task, **options: Any) -> TaskModel:
@@ -78,7 +74,7 @@ class Method(abc.ABC):
         target_cost: float | None = None,
         seed: int = 0,
         head: str | None = None,
-        policies: LearnedPolicies | None = None,
+        policy: Policy | None = None,
         state: str | os.PathLike | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
@@ -88,12 +84,12 @@ class Method(abc.ABC):
         Args:
             base: A built Functional or Sequential model; it is not touched.
             task: The task's data.
-            target_cost: Share of the policy layers' parameters that the task may own, in [0, 1];
+            target_cost: Share of the policy layers' sizes that the task may own, in [0, 1];
                 `None` for a method that needs none.
             seed: Seed of the draws of costs, gates and layers. Seed the rest by
                 `keras.utils.set_random_seed`.
             head: Path of the base's head, as for `TaskModel`.
-            policies: Policies that were learned before, for a method that learns them.
+            policy: The layers to change, where they are chosen already.
             state: File from which an interrupted training goes on, see `Checkpoint`.
             callbacks, verbose: As for `keras.Model.fit`.
 
@@ -106,9 +102,10 @@ class Method(abc.ABC):
         """
         if self.needs_cost:
             check_target_cost(target_cost)
-        units = policy_units(base, head=head, batch_norm=self.batch_norm)
-        sizes = {path: unit.parameters for path, unit in units.items()}
-        policy = self.choose(sizes, target_cost, seed=seed, policies=policies)
+        if policy is None:
+            units = policy_units(base, head=head, batch_norm=self.batch_norm)
+            sizes = {path: unit.size(self.cost) for path, unit in units.items()}
+            policy = self.choose(sizes, target_cost, seed=seed)
         model = TaskModel(
             base, policy, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head
         )
@@ -116,6 +113,8 @@ class Method(abc.ABC):
         return model, fit.run(model, task, state=state, callbacks=callbacks, verbose=verbose)
 
 
-def in_order(sizes: Mapping[str, int], ranks, target_cost: float) -> Policy:
+def in_order(sizes: Mapping[str, int], ranks, target_cost: float, cost: str) -> Policy:
     """Returns the policy that takes layers by falling rank, each that still fits the cost."""
-    return Policy.from_probabilities(list(sizes), list(sizes.values()), list(ranks), target_cost)
+    return Policy.from_probabilities(
+        list(sizes), list(sizes.values()), list(ranks), target_cost, cost=cost
+    )

@@ -26,6 +26,6 @@ class RandomPolicy(Method):
     def title(self):
         return f"{self.name} {self.draw + 1}"
 
-    def choose(self, sizes, target_cost, *, seed, policies):
+    def choose(self, sizes, target_cost, *, seed):
         generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)
-        return in_order(sizes, generator.random(len(sizes)).tolist(), target_cost)
+        return in_order(sizes, generator.random(len(sizes)).tolist(), target_cost, self.cost)

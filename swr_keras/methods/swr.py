@@ -13,11 +13,13 @@ from swr_keras.policy.policy import Policy, check_reading, check_target_cost
 from swr_keras.training.fit import Fit, SearchFit
 from swr_keras.training.given_data import GivenData
 from swr_keras.training.policy_search import PolicySearch
+from swr_keras.training.refinement import SuperNetLoss, refine
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
 
 _SUPERNET_EPOCHS = 10
+_MEASURED_EXAMPLES = 512
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class PolicyLearning:
         task: Task,
         *,
         batch_norm: str = "statistics",
+        cost: str = "parameters",
         seed: int = 0,
         head: str | None = None,
         states: tuple[str | os.PathLike, str | os.PathLike] | None = None,
@@ -66,6 +69,7 @@ class PolicyLearning:
         Args:
             base, task, seed, head, callbacks, verbose: As for `Method.adapt`.
             batch_norm: What of batch norm is the task's.
+            cost: What costs are shares of.
             states: Files from which the two trainings go on after an interruption.
 
         Returns:
@@ -88,7 +92,7 @@ class PolicyLearning:
                 supernet, task, mixed_validation=True, state=supernet_state, **common
             )
         }
-        search = PolicySearch(supernet, seed=seed)
+        search = PolicySearch(supernet, cost=cost, seed=seed)
         logs["policy search"] = self.search.run(
             search, task, self.supernet.batch_size, state=search_state, **common
         )
@@ -101,24 +105,47 @@ class SWR(Method):
 
     Attributes:
         learning: How the policies are learned.
-        reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
+        reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`; or `"refined"`, the
+            best found on the super-net, see `training.refinement.refine`.
+        tries: Policies that `"refined"` tries.
 
-    Source: section 2 of arXiv 2302.13435.
+    Source: section 2 of arXiv 2302.13435, which reads by threshold.
     """
 
     name: ClassVar[str] = "SWR"
     needs_search: ClassVar[bool] = True
 
     learning: PolicyLearning = PolicyLearning()
-    reading: str = "budget"
+    reading: str = "refined"
+    tries: int = 300
 
     def __post_init__(self):
+        super().__post_init__()
         check_reading(self.reading)
+        if self.tries < 1:
+            raise ValueError(f"`tries` must be at least 1. Received: {self.tries}.")
 
-    def choose(self, sizes: Mapping[str, int], target_cost, *, seed, policies) -> Policy:
-        if policies is None:
-            raise ValueError(f"'{self.name}' chooses by `policies` that were learned before.")
-        return policies.policy(target_cost, self.reading)
+    def choose(self, sizes: Mapping[str, int], target_cost, *, seed) -> Policy:
+        raise TypeError(f"'{self.name}' learns what to choose, see `train` and `read`.")
+
+    def read(
+        self,
+        policies: LearnedPolicies,
+        supernet: SuperNet,
+        task: Task,
+        target_cost: float,
+        seed: int = 0,
+    ) -> tuple[Policy, dict[str, float] | None]:
+        """Reads the policy of a target cost from those that were learned against a super-net.
+
+        Returns:
+            The policy and, where it is refined, `Refined.losses`.
+        """
+        if self.reading != "refined":
+            return policies.policy(target_cost, self.reading), None
+        loss = SuperNetLoss(supernet, task, _MEASURED_EXAMPLES)
+        found = refine(policies, target_cost, loss, tries=self.tries, seed=seed)
+        return found.policy, found.losses
 
     def train(
         self,
@@ -128,12 +155,12 @@ class SWR(Method):
         target_cost=None,
         seed=0,
         head=None,
-        policies: LearnedPolicies | None = None,
+        policy: Policy | None = None,
         state=None,
         callbacks=(),
         verbose="auto",
     ) -> tuple[TaskModel, list[dict[str, float]]]:
-        """As `Method.train`, after learning the policies unless they are given."""
+        """As `Method.train`, after learning the policy unless it is given."""
         check_target_cost(target_cost)
         options: dict[str, Any] = {
             "seed": seed,
@@ -141,11 +168,13 @@ class SWR(Method):
             "callbacks": callbacks,
             "verbose": verbose,
         }
-        if policies is None:
-            search, _ = self.learning.run(base, task, batch_norm=self.batch_norm, **options)
-            policies = search.policies
+        if policy is None:
+            search, _ = self.learning.run(
+                base, task, batch_norm=self.batch_norm, cost=self.cost, **options
+            )
+            policy, _ = self.read(search.policies, search.supernet, task, target_cost, seed)
         return super().train(
-            base, task, target_cost=target_cost, policies=policies, state=state, **options
+            base, task, target_cost=target_cost, policy=policy, state=state, **options
         )
 
 
@@ -171,7 +200,7 @@ def transfer(
         base: A built Functional or Sequential model; it is not touched.
         x, y: As for `keras.Model.fit`: arrays, a `keras.utils.PyDataset`, or a `tf.data.Dataset`
             of batches `(inputs, labels)`.
-        target_cost: Share of the policy layers' parameters that the task may own, in [0, 1].
+        target_cost: Share of the policy layers' sizes that the task may own, in [0, 1].
         num_classes: Outputs of the task's head; as many as the base's by default.
         validation_data: As for `keras.Model.fit`, batches of mixed classes; reported, never
             selected on.

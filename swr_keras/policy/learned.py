@@ -8,11 +8,11 @@ import numpy as np
 from keras import ops
 
 from swr_keras.policy.network import PolicyNetwork
-from swr_keras.policy.policy import Policy, check_target_cost
+from swr_keras.policy.policy import Policy, check_cost, check_target_cost
 from swr_keras.tensors import read_tensors, write_tensors
 
 COSTS = tuple(step / 40 for step in range(41))
-_FORMAT = "swr_keras.policies/1"
+_FORMAT = "swr_keras.policies/2"
 _CURE = "Remove it and search again."
 
 
@@ -21,14 +21,23 @@ class LearnedPolicies:
 
     Args:
         network: The network.
-        sizes: Parameters of each policy layer by path, in the order of the model.
-        kinds: Of each layer "pointwise", "depthwise", "separable", "dense" or "convolution".
+        sizes: Size of each policy layer by path, in the order of the model.
+        kinds: Of each layer "pointwise", "depthwise", "separable", "dense", "convolution" or
+            "normalization".
+        cost: What the sizes are, see `Policy`.
     """
 
-    def __init__(self, network: PolicyNetwork, sizes: Mapping[str, int], kinds: Sequence[str]):
+    def __init__(
+        self,
+        network: PolicyNetwork,
+        sizes: Mapping[str, int],
+        kinds: Sequence[str],
+        cost: str = "parameters",
+    ):
         self.network = network
         self.sizes = dict(sizes)
         self.kinds = tuple(kinds)
+        self.cost = cost
 
     def probabilities(self, target_cost: float) -> np.ndarray:
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
@@ -40,7 +49,7 @@ class LearnedPolicies:
         """Returns the policy for a target cost; any cost can be asked for, without training.
 
         Args:
-            target_cost: Share of the policy layers' parameters that a task may own, in [0, 1].
+            target_cost: Share of the policy layers' sizes that a task may own, in [0, 1].
             reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
         """
         return Policy.from_probabilities(
@@ -49,6 +58,7 @@ class LearnedPolicies:
             self.probabilities(target_cost).tolist(),
             target_cost,
             reading,
+            self.cost,
         )
 
     def curve(self, costs: Sequence[float] = COSTS) -> dict[str, Any]:
@@ -59,7 +69,7 @@ class LearnedPolicies:
 
         Returns:
             A dict that JSON can express. By policy layer, in the order of the model: `layers`
-            (paths), `num_parameters` and `kinds`. By target cost: `costs`, `probabilities` (a list
+            (paths), `sizes` and `kinds`. By target cost: `costs`, `probabilities` (a list
             by layer for each), `expected` (cost expected of a draw), and `threshold` and `budget`,
             the costs that the two readings of a policy achieve.
 
@@ -69,7 +79,7 @@ class LearnedPolicies:
         policies = [self.policy(cost, "threshold") for cost in costs]
         return {
             "layers": list(self.sizes),
-            "num_parameters": list(self.sizes.values()),
+            "sizes": list(self.sizes.values()),
             "kinds": list(self.kinds),
             "costs": [float(cost) for cost in costs],
             "probabilities": [list(policy.probabilities) for policy in policies],
@@ -84,6 +94,7 @@ class LearnedPolicies:
         about = {
             "layers": list(self.sizes.items()),
             "kinds": self.kinds,
+            "cost": self.cost,
         }
         write_tensors(path, weights, about, form=_FORMAT)
 
@@ -101,6 +112,7 @@ class LearnedPolicies:
             sizes = {str(name): int(size) for name, size in about["layers"]}
             network = PolicyNetwork(len(sizes), weights["00"].shape[-1])
             network.set_weights([weights[name] for name in sorted(weights)])
-            return cls(network, sizes, [str(each) for each in about["kinds"]])
+            check_cost(about["cost"])
+            return cls(network, sizes, [str(each) for each in about["kinds"]], about["cost"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ValueError(f"'{path}' holds no learned policies ({error}). {_CURE}") from None

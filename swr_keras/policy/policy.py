@@ -8,11 +8,12 @@ from typing import Any
 
 from swr_keras.files import parse_json
 
-READINGS = ("budget", "threshold")
-_FORMAT = "swr_keras.policy/1"
+READINGS = ("budget", "threshold", "refined")
+COSTS = ("parameters", "flash")
+_FORMAT, _FIRST_FORMAT = "swr_keras.policy/2", "swr_keras.policy/1"
 _ITEMS: dict[str, tuple[type, ...]] = {
     "layers": (str,),
-    "num_parameters": (int,),
+    "sizes": (int,),
     "probabilities": (float, int),
     "selected": (bool,),
 }
@@ -22,86 +23,95 @@ _ITEMS: dict[str, tuple[type, ...]] = {
 class Policy:
     """A choice of layers for one target cost. A value: equal content, equal policy.
 
-    The cost of a choice is its share of the parameters of all policy layers (head and batch norm
-    aren't among them), so it is never below its share of the whole base.
+    The cost of a choice is its share of the sizes of all policy layers. The head isn't among them,
+    nor is batch norm, unless it has gates (`batch_norm="owned"`).
 
     Attributes:
         layers: Paths of the policy layers, in the order of the model.
-        num_parameters: Parameters of each layer.
+        sizes: Size of each layer.
         probabilities: Probability of each layer to be changed, in [0, 1].
         selected: Whether each layer is changed.
         target_cost: The cost asked for, in [0, 1].
-        reading: How `selected` was read from the probabilities, see `from_probabilities`.
+        reading: How `selected` was read from the probabilities, see `from_probabilities`; or
+            "refined", see `training.refine`.
+        cost: What the sizes are: "parameters" (section 2.3 of arXiv 2302.13435), or bytes of
+            "flash" that a task takes on a device.
     """
 
     layers: tuple[str, ...]
-    num_parameters: tuple[int, ...]
+    sizes: tuple[int, ...]
     probabilities: tuple[float, ...]
     selected: tuple[bool, ...]
     target_cost: float
     reading: str
+    cost: str = "parameters"
 
     def __post_init__(self):
-        _check_lengths(self.layers, self.num_parameters, self.probabilities, self.selected)
+        _check_lengths(self.layers, self.sizes, self.probabilities, self.selected)
         if len(set(self.layers)) != len(self.layers):
             raise ValueError(f"The layers of a policy must differ. Received: {self.layers}.")
-        if min(self.num_parameters) < 1:
-            raise ValueError(
-                f"Each policy layer needs parameters. Received: {self.num_parameters}."
-            )
+        if min(self.sizes) < 1:
+            raise ValueError(f"The sizes of layers must be 1 or more. Received: {self.sizes}.")
         if not all(0 <= p <= 1 for p in self.probabilities):
             raise ValueError(f"Probabilities must be in [0, 1]. Received: {self.probabilities}.")
         check_target_cost(self.target_cost)
         check_reading(self.reading)
+        check_cost(self.cost)
 
     @classmethod
     def from_probabilities(
         cls,
         layers: Sequence[str],
-        num_parameters: Sequence[int],
+        sizes: Sequence[int],
         probabilities: Sequence[float],
         target_cost: float,
         reading: str = "budget",
+        cost: str = "parameters",
     ) -> "Policy":
         """Reads a choice from probabilities.
 
         Args:
             layers: Paths of the policy layers.
-            num_parameters: Parameters of each layer.
+            sizes: Size of each layer.
             probabilities: Probability of each layer to be changed.
             target_cost: The cost asked for, in [0, 1].
             reading: `"budget"` takes the layers by falling probability, each that still fits, so
                 the achieved cost is never above the target and no layer left out would fit.
                 `"threshold"` takes every layer with a probability above 0.5 (section 2.2 of
                 arXiv 2302.13435); its cost may lie on either side of the target.
+            cost: What the sizes are.
 
         Raises:
             ValueError: For a cost outside [0, 1], another reading, or lengths that differ.
         """
         check_target_cost(target_cost)
         check_reading(reading)
-        _check_lengths(layers, num_parameters, probabilities)
+        _check_lengths(layers, sizes, probabilities)
         probabilities = tuple(float(p) for p in probabilities)
         if reading == "threshold":
             selected = tuple(p > 0.5 for p in probabilities)
         else:
-            selected = _fill_budget(num_parameters, probabilities, target_cost)
+            selected = fill_budget(sizes, probabilities, target_cost)
         return cls(
             layers=tuple(layers),
-            num_parameters=tuple(int(n) for n in num_parameters),
+            sizes=tuple(int(n) for n in sizes),
             probabilities=probabilities,
             selected=selected,
             target_cost=float(target_cost),
             reading=reading,
+            cost=cost,
         )
 
     @classmethod
-    def from_layers(cls, sizes: Mapping[str, int], selected: Sequence[str]) -> "Policy":
+    def from_layers(
+        cls, sizes: Mapping[str, int], selected: Sequence[str], cost: str = "parameters"
+    ) -> "Policy":
         """Makes a choice by hand; its target cost is what it costs.
 
         Args:
-            sizes: Parameters of each policy layer by path, in the order of the model.
+            sizes: Size of each policy layer by path, in the order of the model.
             selected: Paths of the layers to change.
+            cost: What the sizes are.
 
         Raises:
             ValueError: If a path is none of a policy layer.
@@ -114,11 +124,12 @@ class Policy:
         owned = sum(sizes[path] for path in set(selected))
         return cls(
             layers=tuple(sizes),
-            num_parameters=tuple(sizes.values()),
+            sizes=tuple(sizes.values()),
             probabilities=tuple(float(path in selected) for path in sizes),
             selected=tuple(path in selected for path in sizes),
             target_cost=owned / sum(sizes.values()),
             reading="threshold",
+            cost=cost,
         )
 
     @property
@@ -127,26 +138,26 @@ class Policy:
         return tuple(p for p, chosen in zip(self.layers, self.selected, strict=True) if chosen)
 
     @property
-    def owned_parameters(self) -> int:
-        """Parameters in the layers that are changed."""
-        pairs = zip(self.num_parameters, self.selected, strict=True)
+    def owned_size(self) -> int:
+        """Size of all layers that are changed."""
+        pairs = zip(self.sizes, self.selected, strict=True)
         return sum(n for n, chosen in pairs if chosen)
 
     @property
     def achieved_cost(self) -> float:
-        """Share of the policy layers' parameters that is changed, in [0, 1]."""
-        return self.owned_parameters / sum(self.num_parameters)
+        """Share of the policy layers' sizes that is changed, in [0, 1]."""
+        return self.owned_size / sum(self.sizes)
 
     @property
     def smallest_cost(self) -> float:
-        """Share of the smallest policy layer's parameters: below it no layer fits a budget."""
-        return min(self.num_parameters) / sum(self.num_parameters)
+        """Share of the smallest policy layer: below it no layer fits a budget."""
+        return min(self.sizes) / sum(self.sizes)
 
     @property
     def expected_cost(self) -> float:
         """Cost expected of a draw from the probabilities, in [0, 1]."""
-        pairs = zip(self.num_parameters, self.probabilities, strict=True)
-        return sum(n * p for n, p in pairs) / sum(self.num_parameters)
+        pairs = zip(self.sizes, self.probabilities, strict=True)
+        return sum(n * p for n, p in pairs) / sum(self.sizes)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the policy as a dict that JSON can express."""
@@ -176,6 +187,9 @@ class Policy:
         Raises:
             ValueError: If a field is missing, unknown or of another type.
         """
+        if isinstance(fields, dict) and fields.get("format") == _FIRST_FORMAT:
+            fields = {"cost": "parameters", **fields, "format": _FORMAT}
+            fields["sizes"] = fields.pop("num_parameters", None)
         if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
             raise ValueError(f"Expected a policy of format '{_FORMAT}'. Received: {fields!r:.60}.")
         fields = {name: value for name, value in fields.items() if name != "format"}
@@ -198,16 +212,17 @@ class Policy:
         return cls(**fields)
 
     def __str__(self) -> str:
-        total, width = sum(self.num_parameters), max(len(path) for path in self.layers)
-        rows = zip(self.layers, self.num_parameters, self.probabilities, self.selected, strict=True)
-        lines = [f"{'layer':<{width}}  {'parameters':>10}  {'share':>6}  {'p':>5}  changed"]
+        total, width = sum(self.sizes), max(len(path) for path in self.layers)
+        rows = zip(self.layers, self.sizes, self.probabilities, self.selected, strict=True)
+        what = "flash bytes" if self.cost == "flash" else "parameters"
+        lines = [f"{'layer':<{width}}  {what:>11}  {'share':>6}  {'p':>5}  changed"]
         lines += [
-            f"{path:<{width}}  {n:>10,}  {n / total:>6.1%}  {p:>5.2f}  {'yes' if chosen else '-'}"
+            f"{path:<{width}}  {n:>11,}  {n / total:>6.1%}  {p:>5.2f}  {'yes' if chosen else '-'}"
             for path, n, p, chosen in rows
         ]
         lines.append(
             f"{sum(self.selected)} of {len(self.layers)} layers changed, "
-            f"{self.owned_parameters:,} of {total:,} parameters: achieved cost "
+            f"{self.owned_size:,} of {total:,} {what}: achieved cost "
             f"{self.achieved_cost:.3f} for a target of {self.target_cost:.3f} ({self.reading})"
         )
         return "\n".join(lines)
@@ -223,6 +238,12 @@ def check_target_cost(target_cost: float | None):
         )
 
 
+def check_cost(cost: str):
+    """Raises ValueError unless `cost` is something that costs are shares of."""
+    if cost not in COSTS:
+        raise ValueError(f"The cost of a policy must be one of {COSTS}. Received: {cost!r}.")
+
+
 def check_reading(reading: str):
     """Raises ValueError unless `reading` is a way to read a policy from probabilities."""
     if reading not in READINGS:
@@ -235,16 +256,19 @@ def _check_lengths(*fields):
     lengths = sorted({len(field) for field in fields})
     if len(lengths) != 1 or lengths == [0]:
         raise ValueError(
-            "A policy needs layers, num_parameters, probabilities and selected of one length "
+            "A policy needs layers, sizes, probabilities and selected of one length "
             f"above 0. Received lengths: {lengths}."
         )
 
 
-def _fill_budget(num_parameters, probabilities, target_cost):
-    total = sum(num_parameters)
-    selected, owned = [False] * len(probabilities), 0
-    for index in sorted(range(len(probabilities)), key=lambda i: -probabilities[i]):
-        if (owned + num_parameters[index]) / total <= target_cost:
+def fill_budget(
+    sizes: Sequence[int], ranks: Sequence[float], target_cost: float
+) -> tuple[bool, ...]:
+    """Takes layers by falling rank, each that still fits the target cost; says which."""
+    total = sum(sizes)
+    selected, owned = [False] * len(ranks), 0
+    for index in sorted(range(len(ranks)), key=lambda i: -ranks[i]):
+        if (owned + sizes[index]) / total <= target_cost:
             selected[index] = True
-            owned += num_parameters[index]
+            owned += sizes[index]
     return tuple(selected)

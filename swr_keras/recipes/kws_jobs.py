@@ -12,7 +12,7 @@ from swr_keras.files import read_json
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.int8 import ConvertInt8
 from swr_keras.jobs.job import Job
-from swr_keras.jobs.model import AdaptModel, LearnPolicies, TryBase
+from swr_keras.jobs.model import AdaptModel, ChoosePolicy, LearnPolicies, TryBase
 from swr_keras.model_files import load_model
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.tasks.pack import fingerprint
@@ -31,13 +31,14 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
             jobs.append(TryBase(base=base, class_names=known, **common))
         jobs += [AdaptModel(base=base, method=each, **common) for each in settings.baselines]
         search = LearnPolicies(
-            base=base, learning=swr.learning, batch_norm=swr.batch_norm, **common
+            base=base, learning=swr.learning, batch_norm=swr.batch_norm, cost=swr.cost, **common
         )
         jobs.append(search)
         for cost in settings.transfer.target_cost:
-            model = AdaptModel(base=base, method=swr, target_cost=cost, search=search, **common)
+            choice = ChoosePolicy(search=search, method=swr, target_cost=cost, **common)
+            model = AdaptModel(base=base, method=swr, target_cost=cost, choice=choice, **common)
             clips = settings.int8.calibration_clips
-            jobs += [model, ConvertInt8(model=model, calibration_examples=clips, **common)]
+            jobs += [choice, model, ConvertInt8(model=model, calibration_examples=clips, **common)]
             jobs += [
                 AdaptModel(base=base, method=each, target_cost=cost, **common)
                 for each in settings.same_cost

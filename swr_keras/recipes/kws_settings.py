@@ -9,6 +9,7 @@ from swr_keras import audio, backbones
 from swr_keras.audio.keyword_task import Hearing
 from swr_keras.methods import (
     SWR,
+    ClassifierAndBatchNorm,
     ClassifierOnly,
     FineTuningAll,
     LastLayersFirst,
@@ -72,7 +73,9 @@ class KwsSettings(Settings):
             return dataclasses.replace(self, transfer=transfer).resolved()
         if self.corpora.data_dir is not None:
             return self
-        noise = {name: getattr(self.noise, name) or snr for name, snr in _SYNTHETIC_NOISE.items()}
+        noise: dict[str, Any] = {
+            name: getattr(self.noise, name) or snr for name, snr in _SYNTHETIC_NOISE.items()
+        }
         return dataclasses.replace(self, noise=dataclasses.replace(self.noise, **noise))
 
     @property
@@ -91,6 +94,7 @@ class KwsSettings(Settings):
             spec_augment_freq_width=width,
             train_snr_db=self.noise.train_snr_db,
             test_snr_db=self.noise.test_snr_db,
+            held_out_noise=self.noise.held_out_noise,
         )
 
     @property
@@ -119,8 +123,10 @@ class KwsSettings(Settings):
         return SWR(
             fit=self.fit,
             batch_norm=self.transfer.bn_mode,
+            cost=self.transfer.cost,
             learning=learning,
             reading=self.transfer.reading,
+            tries=self.search.tries,
         )
 
     @property
@@ -130,12 +136,20 @@ class KwsSettings(Settings):
             return []
         rate = self.transfer.classifier_learning_rate
         classifier = dataclasses.replace(self.fit, learning_rate=rate)
-        return [ClassifierOnly(fit=classifier), FineTuningAll(fit=self.fit)]
+        return [
+            ClassifierOnly(fit=classifier),
+            ClassifierAndBatchNorm(fit=self.fit),
+            FineTuningAll(fit=self.fit),
+        ]
 
     @property
     def same_cost(self) -> list[Method]:
         """The methods that it is compared with at each cost."""
-        common: dict[str, Any] = {"fit": self.fit, "batch_norm": self.transfer.bn_mode}
+        common: dict[str, Any] = {
+            "fit": self.fit,
+            "batch_norm": self.transfer.bn_mode,
+            "cost": self.transfer.cost,
+        }
         methods: list[Method] = [
             RandomPolicy(draw=draw, **common) for draw in range(self.controls.random_policies)
         ]

@@ -12,7 +12,7 @@ from typing import Any
 from swr_keras.audio.long_clips import LONG_CLIPS
 from swr_keras.audio.splits import SPLIT_BY, Fold
 from swr_keras.layers.normalization import TaskNormalization
-from swr_keras.policy.policy import READINGS, check_target_cost
+from swr_keras.policy.policy import COSTS, READINGS, check_target_cost
 
 Range = tuple[float, float]
 
@@ -209,14 +209,24 @@ class Transfer(Settings):
 
     target_cost: tuple[float, ...] = setting(
         (0.1,),
-        "Share of the base's parameters that a task may own, from 0 to 1; or several, "
+        "Share of the base that a task may own, see --cost, from 0 to 1; or several, "
         "comma-separated.",
     )
     reading: str = setting(
-        "budget", "How layers are chosen from their probabilities.", choices=READINGS
+        "refined",
+        "How layers are chosen: by their probabilities, within the budget or above a threshold, or "
+        "refined on the super-net from there.",
+        choices=READINGS,
     )
     bn_mode: str = setting(
-        "statistics", "What of batch norm belongs to a task.", choices=TaskNormalization.MODES
+        "owned",
+        "What of batch norm belongs to a task, in SWR and in controls of the same cost: its "
+        "statistics, its affine too, nothing, or, with 'owned', what goes with the layers that the "
+        "task changes.",
+        choices=TaskNormalization.MODES,
+    )
+    cost: str = setting(
+        "flash", "What the target cost is a share of: parameters, or bytes of flash.", choices=COSTS
     )
     task_epochs: int | None = setting(
         None,
@@ -264,6 +274,7 @@ class Search(Settings):
     search_learning_rate: float = setting(
         5e-3, "Adam's first rate for the policy network.", at_least=0
     )
+    tries: int = setting(300, "Policies that a refined choice tries.", at_least=1)
     cost_weight: float = setting(3.0, "Factor of the cost loss in the policy search.")
 
     def __post_init__(self):

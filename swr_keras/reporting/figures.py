@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#8a4f7d"
+_YELLOW = "#c9a000"
 _GREY, _PALE = "#666666", "#d9d9d9"
 _KIND_COLOURS = {
     "pointwise": _BLUE,
@@ -23,6 +24,7 @@ _KIND_COLOURS = {
     "convolution": _GREEN,
     "separable": _PURPLE,
     "dense": _PURPLE,
+    "normalization": _YELLOW,
 }
 _KIND_NAMES = {
     "pointwise": "pointwise (1x1) convolution, changed",
@@ -30,6 +32,7 @@ _KIND_NAMES = {
     "convolution": "other convolution, changed",
     "separable": "separable convolution, changed",
     "dense": "dense, changed",
+    "normalization": "batch norm of its own, changed",
 }
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": _GREY,
@@ -150,12 +153,10 @@ def policy_picture(
         choices: A label and the paths of the changed layers for each row.
         title: As for `learning_curves`.
     """
-    total = sum(curve["num_parameters"])
+    total = sum(curve["sizes"])
     bars = [
         (path, count / total, kind if kind in _KIND_COLOURS else "convolution")
-        for path, count, kind in zip(
-            curve["layers"], curve["num_parameters"], curve["kinds"], strict=True
-        )
+        for path, count, kind in zip(curve["layers"], curve["sizes"], curve["kinds"], strict=True)
     ]
     present = {kind for _, _, kind in bars}
     groups = [

@@ -16,7 +16,7 @@ from swr_keras.policy.gates import (
 )
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.network import PolicyNetwork
-from swr_keras.policy.policy import Policy
+from swr_keras.policy.policy import Policy, check_cost
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.transfer_model import batch_size, update_loss
 
@@ -46,19 +46,22 @@ class PolicySearch(keras.Model):
 
     Args:
         supernet: A trained `SuperNet`; it is not changed.
+        cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
         hidden_units: Units of the policy network's hidden layers.
         seed: Seed of the draws of costs and gates.
 
     Source: section 2.2 and 2.3 of arXiv 2302.13435.
     """
 
-    def __init__(self, supernet: SuperNet, *, hidden_units=64, seed=0, **kwargs):
+    def __init__(self, supernet: SuperNet, *, cost="parameters", hidden_units=64, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.supernet = supernet
-        self.num_parameters = [unit.parameters for unit in supernet.units.values()]
-        sizes = np.asarray(self.num_parameters, "float32")
+        check_cost(cost)
+        self.cost = cost
+        self.sizes = {path: unit.size(cost) for path, unit in supernet.units.items()}
+        sizes = np.asarray(list(self.sizes.values()), "float32")
         self.layer_weights = sizes / sizes.sum()
-        self.network = PolicyNetwork(len(self.num_parameters), hidden_units)
+        self.network = PolicyNetwork(len(self.sizes), hidden_units)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.temperature = self.add_weight(
             name="temperature", shape=(), initializer="ones", trainable=False
@@ -162,9 +165,8 @@ class PolicySearch(keras.Model):
     @property
     def policies(self) -> LearnedPolicies:
         """The policies of every target cost, without the super-net."""
-        units = self.supernet.units
-        sizes = dict(zip(units, self.num_parameters, strict=True))
-        return LearnedPolicies(self.network, sizes, [unit.kind for unit in units.values()])
+        kinds = [unit.kind for unit in self.supernet.units.values()]
+        return LearnedPolicies(self.network, self.sizes, kinds, self.cost)
 
     def probabilities(self, target_cost: float) -> np.ndarray:
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""

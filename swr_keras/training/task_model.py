@@ -36,16 +36,17 @@ class TaskModel(TransferModel):
         **kwargs,
     ):
         super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
-        sizes = {path: unit.parameters for path, unit in self.units.items()}
         if not isinstance(policy, Policy):
-            policy = Policy.from_layers(sizes, policy)
-        if sizes != dict(zip(policy.layers, policy.num_parameters, strict=True)):
+            parameters = {path: unit.parameters for path, unit in self.units.items()}
+            policy = Policy.from_layers(parameters, policy)
+        sizes = {path: unit.size(policy.cost) for path, unit in self.units.items()}
+        if sizes != dict(zip(policy.layers, policy.sizes, strict=True)):
             differing = sorted(
-                set(sizes.items()) ^ set(zip(policy.layers, policy.num_parameters, strict=True))
+                set(sizes.items()) ^ set(zip(policy.layers, policy.sizes, strict=True))
             )
             raise ValueError(
                 f"The policy was made for other layers than those of '{base.name}'. Differing "
-                f"(layer, parameters): {differing[:6]}. Learn a policy on this base."
+                f"(layer, size): {differing[:6]}. Learn a policy on this base."
             )
         if policy.target_cost > 0 and not policy.selected_layers:
             warnings.warn(

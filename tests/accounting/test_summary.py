@@ -117,7 +117,7 @@ def task_of(base, selected, batch_norm):
     sizes = [unit.parameters for unit in supernet.units.values()]
     policy = Policy(
         layers=tuple(paths),
-        num_parameters=tuple(sizes),
+        sizes=tuple(sizes),
         probabilities=tuple(0.5 for _ in paths),
         selected=tuple(path in selected for path in paths),
         target_cost=0.5,

@@ -4,8 +4,10 @@ from collections import Counter
 import pytest
 
 from swr_keras.audio.splits import (
+    Fold,
     assign_splits,
     check_speakers,
+    fold_speakers,
     hashed_split,
     split_speakers,
     split_takes,
@@ -150,3 +152,33 @@ def test_lists_go_before_takes(tmp_path):
     (tmp_path / "testing_list.txt").write_text("")
     splits = assign_splits(tmp_path, names, split_by="take")
     assert [name for name, split in splits.items() if split != "training"] == [names[3]]
+
+
+@pytest.mark.parametrize(("speakers", "count"), [(26, 6), (26, 26), (3, 3), (10, 4)])
+def test_each_speaker_tests_in_one_fold_and_validates_in_one(speakers, count):
+    names = [f"speaker{number}" for number in range(speakers)]
+    folds = [fold_speakers(names, Fold(index, count)) for index in range(count)]
+    for split in ("testing", "validation"):
+        held_out = Counter(name for fold in folds for name in names if fold[name] == split)
+        assert held_out == Counter(names)
+    sizes = [list(fold.values()).count("testing") for fold in folds]
+    assert max(sizes) - min(sizes) <= 1
+    assert fold_speakers(reversed(names), Fold(0, count)) == folds[0]
+
+
+def test_a_fold_goes_before_lists_and_needs_speakers(tmp_path):
+    names = [f"{word}/{speaker}_nohash_0.wav" for word in "ab" for speaker in range(6)]
+    (tmp_path / "testing_list.txt").write_text(names[0])
+    splits = assign_splits(tmp_path, names, fold=Fold(1, 3))
+    check_speakers(splits)
+    assert Counter(splits.values()) == {"training": 4, "validation": 4, "testing": 4}
+    with pytest.raises(ValueError, match=r"don't tell: \n  a/x.wav"):
+        assign_splits(tmp_path, [*names, "a/x.wav"], fold=Fold(1, 3))
+    with pytest.raises(ValueError, match="Each of 7 folds needs.*Received: 6 speakers"):
+        assign_splits(tmp_path, names, fold=Fold(1, 7))
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 2), (-1, 3), (3, 3)])
+def test_a_fold_is_one_of_three_or_more(index, count):
+    with pytest.raises(ValueError, match=f"Received: fold {index} of {count}"):
+        Fold(index, count)

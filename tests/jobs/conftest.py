@@ -6,7 +6,7 @@ from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 
 CURVE = {
     "layers": ["a", "b"],
-    "num_parameters": [3, 1],
+    "sizes": [3, 1],
     "kinds": ["dense", "pointwise"],
     "costs": [0.0, 1.0],
     "expected": [0.0, 1.0],
@@ -67,7 +67,16 @@ def run():
             policy_curve=CURVE,
             tracking_error=0.01,
         ),
-        model("words", "classifier-only", 0.5, 0.0, owned_bytes=1_200),
+        Result(
+            kind="policy",
+            title="words: policy",
+            task="words",
+            target_cost=0.25,
+            achieved_cost=0.25,
+            changed_layers=("b",),
+            policy_losses={"chosen": 0.5, "random_best": 0.75},
+        ),
+        model("words", "classifier-only", 0.5, 0.0, owned_bytes=1_200, batch_norm="frozen"),
         model(
             "words",
             "SWR",
@@ -77,6 +86,9 @@ def run():
             right=pack_bits(HITS),
             confusion=((5, 1), (2, 4)),
             owned_bytes=2_400,
+            flash_bytes=1_600,
+            batch_norm="owned",
+            accuracy_in={"unheard noise": 0.5},
         ),
         model(
             "words",

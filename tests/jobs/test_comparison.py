@@ -67,7 +67,9 @@ def test_surplus_over_a_control_is_averaged_over_the_tasks_of_each_seed(run):
     table = comparison([*runs, run(0, 0.8, (0.7,), task="mandarin")])
     # Seed 0: the mean of 5 and 10 points; seed 1: 5. t(0.975, 1 degree) = 12.706 times 1.25.
     surplus = "SWR minus random policy, in points: +6.2 ± 15.9 at c = 0.1 (2 seeds)."
-    assert table.splitlines()[-1] == f"Test accuracy of {surplus}"
+    assert f"Test accuracy of {surplus}" in table.splitlines()
+    # Seed 0: the mean of 20 and 30 points; seed 1: 40.
+    assert "SWR minus classifier-only, in points: +32.5 ± 95.3 at c = 0.1 (2 seeds)." in table
     assert "last layers first" not in table
     assert "+5.0 at c = 0.1 (1 seed)." in comparison(runs[:1])
 
@@ -77,7 +79,7 @@ def test_backbones_are_tables_of_one_comparison(run):
     table = comparison(runs)
     assert "**english** (small, 2 seeds;" in table
     assert "**english** (large, 2 seeds;" in table
-    surpluses = [line for line in table.splitlines() if line.startswith("Test accuracy of SWR")]
+    surpluses = [line for line in table.splitlines() if "SWR minus random policy" in line]
     assert ["on small" in surpluses[0], "on large" in surpluses[1]] == [True, True]
     assert comparison(runs[:2]).split("\n\n")[:2] == table.split("\n\n")[:2]
 
@@ -102,11 +104,11 @@ def test_baselines_without_a_target_cost_have_a_gap(run):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ({"task_epochs": 1}, {"task_epochs": 2}, r"than the seed and the backbone.*task_epochs"),
-        ({"task_epochs": 1}, {}, r"than the seed.*\['task_epochs'\]"),
-        ({"task_epochs": None}, {}, r"than the seed.*\['task_epochs'\]"),
-        ({"snr": [0, 10]}, {"snr": None, "a": 1}, r"than the seed.*\['a', 'snr'\]"),
-        ({}, {"seed": 0}, r"on bcresnet1 share a seed: \[0, 0\]"),
+        ({"task_epochs": 1}, {"task_epochs": 2}, r"than seed, fold and backbone.*task_epochs"),
+        ({"task_epochs": 1}, {}, r"than seed.*\['task_epochs'\]"),
+        ({"task_epochs": None}, {}, r"than seed.*\['task_epochs'\]"),
+        ({"snr": [0, 10]}, {"snr": None, "a": 1}, r"than seed.*\['a', 'snr'\]"),
+        ({}, {"seed": 0}, r"on bcresnet1 share seed and fold: \[\(0, None\), \(0, None\)\]"),
         ({}, {"seed": None}, "needs an integer as its setting seed"),
     ],
 )
@@ -140,28 +142,30 @@ def test_runs_that_lack_a_setting_have_its_default(run):
         comparison([older, newer], defaults={"snr": None})
 
 
-@pytest.mark.parametrize(
-    ("pattern", "readme"),
-    [
-        ("spoken_words/bcresnet1_seed*", "spoken_words"),
-        ("spoken_words/bcresnet2_seed*", "spoken_words"),
-        ("few_clips", "few_clips"),
-    ],
-)
-def test_published_results_give_the_published_tables(pattern, readme):
-    """Those files are of the layout before `results.json`."""
-    table = comparison([Run.load(folder) for folder in sorted(RESULTS.glob(pattern))])
-    published = (RESULTS / readme / "README.md").read_text()
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    assert len(lines) > 5
-    assert "\n".join(lines[:6]) in published
-    assert set(lines) <= set(published.splitlines())
+def test_seeds_of_a_fold_are_averaged_before_folds(run):
+    runs = [
+        run(seed, swr, folds=2, fold=fold)
+        for fold, seed, swr in [(0, 0, 0.6), (0, 1, 0.8), (1, 0, 0.7), (1, 1, 0.9)]
+    ]
+    table = comparison(runs)
+    # The folds are 70 and 80 %; t(0.975, 1 degree) = 12.706 times 5.
+    assert rows(table)["SWR"]["test"] == "75.0 ± 63.5"
+    assert "2 folds; accuracy on 200 validation and 400 test examples" in table
+    assert "points: +10.0 ± 63.5 at c = 0.1 (2 folds)" in table
+    with pytest.raises(ValueError, match="share seed and fold"):
+        comparison([*runs, runs[0]])
 
 
-def test_published_results_of_both_networks_are_one_comparison():
-    """Those of the first network were written before `classifier_learning_rate` was a setting."""
-    runs = [Run.load(folder) for folder in sorted((RESULTS / "spoken_words").glob("bcresnet*"))]
-    table = comparison(runs, defaults={"classifier_learning_rate": 0.01})
-    assert table.count("3 seeds; accuracy") == 4
-    with pytest.raises(ValueError, match=r"\['classifier_learning_rate'\]"):
-        comparison(runs)
+def test_folds_may_differ_in_their_numbers_of_examples(run):
+    other = run(0, 0.8, folds=2, fold=1)
+    examples = {**other.tasks[0].examples, "testing": 100}
+    fewer = dataclasses.replace(other.tasks[0], examples=examples)
+    table = comparison([run(0, 0.7, folds=2, fold=0), dataclasses.replace(other, tasks=(fewer,))])
+    assert "accuracy on 200 validation and 300 test examples" in table
+
+
+def test_further_conditions_are_columns(run):
+    first = run(0, 0.8)
+    results = [dataclasses.replace(r, accuracy_in={"unheard noise": 0.25}) for r in first.results]
+    found = rows(comparison([dataclasses.replace(first, results=tuple(results))]))
+    assert found["SWR"]["test, unheard noise"] == "25.0"

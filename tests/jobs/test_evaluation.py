@@ -23,6 +23,9 @@ class Task:
 
     validation = testing
 
+    def conditions(self):
+        return {"noise": self.testing().skip(1)}
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -32,6 +35,7 @@ def model():
 def test_answers_are_counted_one_by_one(model):
     measured = measure(model, Task([0, 1, 1, 1, 0, 2]))
     assert measured["testing_accuracy"] == measured["validation_accuracy"] == 4 / 6
+    assert measured["accuracy_in"] == {"noise": 1 / 2}
     hits = unpack_bits(measured["right"], 6)
     np.testing.assert_array_equal(hits, [True, True, False, True, False, True])
     assert measured["confusion"] == ((1, 1, 0), (1, 2, 0), (0, 0, 1))

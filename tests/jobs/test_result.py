@@ -20,7 +20,7 @@ def test_only_what_was_found_is_written():
 
 
 def test_names_of_tables(run):
-    assert [result.name for result in run.results[2:]] == ["classifier-only", "SWR", "SWR int8"]
+    assert [result.name for result in run.results[3:]] == ["classifier-only", "SWR", "SWR int8"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_results_that_say_nothing_are_refused(make_model, changes, message):
         make_model(**{"task": "one", "method": "x", "accuracy": 0.5, "cost": 0.1, **changes})
 
 
-@pytest.mark.parametrize("name", ["layers", "num_parameters", "kinds", "costs", "budget"])
+@pytest.mark.parametrize("name", ["layers", "sizes", "kinds", "costs", "budget"])
 def test_lists_of_a_curve_have_one_length(run, name):
     values = run.results[1].as_dict()
     curve = values["policy_curve"]
@@ -56,8 +56,8 @@ def test_lists_of_a_curve_have_one_length(run, name):
 
 
 def test_layers_of_a_curve_have_parameters(run):
-    curve = {**run.results[1].policy_curve, "num_parameters": [0, 0]}
-    with pytest.raises(ValueError, match="one or more parameters"):
+    curve = {**run.results[1].policy_curve, "sizes": [0, 0]}
+    with pytest.raises(ValueError, match="layers of a size of 1 or more"):
         Result(kind="search", title="t", task="one", policy_curve=curve)
 
 

@@ -10,10 +10,10 @@ from swr_keras.jobs.table import results_table
 def test_table_has_every_model(run):
     assert results_table(run).splitlines() == [
         "words: accuracy on 10 validation and 12 test examples, 2 classes",
-        "method           target  achieved  layers  validation   test  bytes owned",
-        "classifier-only    0.00     0.000       0       50.0%  50.0%        1,200",
-        "SWR                0.25     0.250       1       75.0%  75.0%        2,400",
-        "SWR int8           0.25     0.250       1       75.0%  75.0%",
+        "method           batch norm  target  achieved  layers  validation   test  flash",
+        "classifier-only      frozen    0.00     0.000       0       50.0%  50.0%",
+        "SWR                   owned    0.25     0.250       1       75.0%  75.0%  1,600",
+        "SWR int8                       0.25     0.250       1       75.0%  75.0%",
     ]
 
 

@@ -131,7 +131,7 @@ def test_draws_differ_and_depend_on_the_seed():
     sizes = {str(index): 10 for index in range(40)}
 
     def drawn(draw, seed):
-        policy = RandomPolicy(draw=draw).choose(sizes, 0.3, seed=seed, policies=None)
+        policy = RandomPolicy(draw=draw).choose(sizes, 0.3, seed=seed)
         return policy.selected_layers
 
     assert len({drawn(draw, seed) for draw in range(3) for seed in range(3)}) == 9
@@ -141,7 +141,7 @@ def test_draws_differ_and_depend_on_the_seed():
 def test_last_layers_come_first(base):
     sizes = {path: unit.parameters for path, unit in policy_units(base).items()}
     assert list(sizes) == ["conv", "depthwise", "pointwise"]
-    policy = LastLayersFirst().choose(sizes, 0.7, seed=0, policies=None)
+    policy = LastLayersFirst().choose(sizes, 0.7, seed=0)
     assert policy.selected_layers == ("depthwise", "pointwise")
 
 

@@ -15,9 +15,9 @@ def test_policy_curve(base):
     assert json.loads(json.dumps(curve)) == curve
     assert curve["layers"] == ["conv", "depthwise", "pointwise"]
     assert curve["kinds"] == ["convolution", "depthwise", "pointwise"]
-    assert curve["num_parameters"] == [54, 60, 56]
+    assert curve["sizes"] == [54, 60, 56]
     assert (curve["costs"][0], curve["costs"][-1]) == (0.0, 1.0)
-    sizes = np.array(curve["num_parameters"])
+    sizes = np.array(curve["sizes"])
     probabilities = np.array(curve["probabilities"])
     assert probabilities.shape == (len(curve["costs"]), 3)
     np.testing.assert_allclose(curve["expected"], probabilities @ sizes / 170)

@@ -27,7 +27,7 @@ def test_budget_is_never_exceeded_and_nothing_left_out_would_fit(question):
     policy = Policy.from_probabilities(layers, sizes, probabilities, target)
     assert policy.achieved_cost <= target
     for size, chosen in zip(sizes, policy.selected, strict=True):
-        cost = Fraction(policy.owned_parameters + size, sum(sizes))
+        cost = Fraction(policy.owned_size + size, sum(sizes))
         assert chosen or cost > Fraction(target)
 
 
@@ -57,7 +57,7 @@ def test_json_round_trip(question, reading):
 def test_budget_fills_by_falling_probability():
     policy = Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.75)
     assert policy.selected_layers == ("b", "c")
-    assert policy.owned_parameters == 70
+    assert policy.owned_size == 70
     assert policy.achieved_cost == 0.7
     assert policy.expected_cost == pytest.approx((2 + 36 + 18 + 8) / 100)
     assert Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 1.0).selected == (True,) * 4

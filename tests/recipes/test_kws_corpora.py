@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -5,7 +6,8 @@ import pytest
 import soundfile
 
 from swr_keras.audio.keyword_task import combine, own_names
-from swr_keras.recipes.kws_corpora import load_tasks
+from swr_keras.audio.splits import speaker_of
+from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import parse
 
@@ -149,3 +151,68 @@ def test_the_front_end_is_warmed_up_on_request(folders):
     assert warm.digest() != fresh.digest()
     with pytest.raises(ValueError, match="warm_up_seconds.*micro_frontend.*log_mel"):
         load(folders, options[1])
+
+
+def test_a_base_may_have_folders_of_its_own(folders):
+    arguments = ["--unknown_words=dog", f"--base_data_dir={folders[0]}"]
+    settings = parse(KwsSettings, ["kws", f"--data_dir={folders[1]}", *arguments])
+    (task,) = load_tasks(settings.corpora, settings.hearing, settings.seed)
+    (base,) = load_base_tasks(settings.corpora, [task], settings.hearing, settings.seed)
+    assert (task.name, base.name) == ("mandarin", "english")
+    assert base.labels == ("_silence_", "_unknown_", "no", "yes")
+    assert load_base_tasks(
+        dataclasses.replace(settings.corpora, base_data_dir=None), [task], settings.hearing, 0
+    ) == [task]
+    with pytest.raises(ValueError, match=r"no folder has: \['cat'\]"):
+        load([folders[1]], "--unknown_words=cat", f"--base_data_dir={folders[0]}")
+
+
+def test_folds_are_the_same_in_every_folder(folders):
+    english, mandarin = load(folders, "--unknown_words=dog", "--folds=3", "--fold=1")
+
+    def speakers(task):
+        names = task.splits["testing"].names
+        return {speaker_of(name) for name in names} - {None}
+
+    assert speakers(english) == speakers(mandarin) != set()
+    for flags in (["--fold=1"], ["--folds=3", "--fold=3"]):
+        with pytest.raises(ValueError, match="fold"):
+            load(folders, *flags)
+
+
+def test_the_test_alone_hears_the_end_of_each_noise(folders):
+    task = load(folders[:1], "--unknown_words=dog", "--held_out_noise=0.25", "--test_snr_db=0,0")[0]
+    heard, held_out = task._noise_parts
+    for whole, first, rest in zip(task.noise, heard, held_out, strict=True):
+        np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+        assert len(rest) == round(len(whole) / 4)
+    before = [features for features, _ in task.testing().as_numpy_iterator()]
+    louder = dataclasses.replace(task, noise=tuple(2 * first for first in task.noise))
+    after = [features for features, _ in louder.testing().as_numpy_iterator()]
+    assert task.digest() != louder.digest()
+    assert len(before) == len(after)
+    with pytest.raises(ValueError, match="below 1"):
+        load(folders[:1], "--held_out_noise=1")
+
+
+def test_noise_that_was_never_heard_is_a_further_condition(folders, tmp_path):
+    noises = tmp_path / "noises"
+    noises.mkdir()
+    with pytest.raises(ValueError, match="no recordings of noise"):
+        load_with_noise(folders[0], noises)
+    sound = np.random.default_rng(0).normal(size=32_000) * 0.1
+    soundfile.write(noises / "rain.wav", sound, 16_000)
+    task = load_with_noise(folders[0], noises)
+    assert list(task.conditions()) == ["unheard noise"]
+    features, labels = next(task.conditions()["unheard noise"].as_numpy_iterator())
+    known, same = next(task.testing().as_numpy_iterator())
+    np.testing.assert_array_equal(labels, same)
+    assert np.any(features != known)
+    assert load([folders[0]])[0].conditions() == {}
+
+
+def load_with_noise(folder, noises):
+    flags = [f"--data_dir={folder}", "--test_snr_db=0,0", f"--unheard_noise_dir={noises}"]
+    settings = parse(KwsSettings, ["kws", *flags])
+    noise_dir = settings.noise.unheard_noise_dir
+    return load_tasks(settings.corpora, settings.hearing, settings.seed, noise_dir)[0]

@@ -35,10 +35,10 @@ def corpus(tmp_path, write_corpus):
 def test_each_job_stands_behind_those_that_it_needs(corpus):
     jobs = planned(corpus, "--target_cost=0.1,0.3", "--random_policies=2", "--last_layers_first")
     titles = [job.title for job in jobs]
-    assert len(set(titles)) == len(titles) == 15
+    assert len(set(titles)) == len(titles) == 18
     for number, job in enumerate(jobs):
         assert all(need in jobs[:number] for need in job.needs)
-    waiting = {job.title for job in jobs if any("search" in need.title for need in job.needs)}
+    waiting = {job.title for job in jobs if any("policy at" in need.title for need in job.needs)}
     assert waiting == {"english: SWR at c = 0.1", "english: SWR at c = 0.3"}
 
 
@@ -51,12 +51,13 @@ def test_a_job_is_the_same_whatever_else_a_run_does(corpus):
 @pytest.mark.parametrize(
     ("flag", "changed"),
     [
-        ("--seed=1", {"base", "search", "classifier", "SWR", "int8"}),
-        ("--base_epochs=3", {"base", "search", "classifier", "SWR", "int8"}),
-        ("--search_steps=30", {"search", "SWR", "int8"}),
+        ("--seed=1", {"base", "search", "policy", "classifier", "SWR", "int8"}),
+        ("--base_epochs=3", {"base", "search", "policy", "classifier", "SWR", "int8"}),
+        ("--search_steps=30", {"search", "policy", "SWR", "int8"}),
+        ("--tries=30", {"policy", "SWR", "int8"}),
         ("--task_epochs=3", {"classifier", "SWR", "int8"}),
         ("--classifier_learning_rate=0.1", {"classifier"}),
-        ("--reading=threshold", {"SWR", "int8"}),
+        ("--reading=threshold", {"policy", "SWR", "int8"}),
         ("--calibration_clips=30", {"int8"}),
         ("--output_dir=elsewhere", set()),
     ],
@@ -65,6 +66,7 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(flag, changed, corpus):
     names = {
         "base": "base",
         "english: policy search": "search",
+        "english: policy at c = 0.1": "policy",
         "english: classifier-only": "classifier",
         "english: SWR at c = 0.1": "SWR",
         "english: SWR at c = 0.1, int8": "int8",

@@ -43,7 +43,7 @@ def example_curve(seed):
     }
     return {
         "layers": list(paths),
-        "num_parameters": list(sizes),
+        "sizes": list(sizes),
         "kinds": list(kinds),
         "costs": costs,
         "probabilities": probabilities,
@@ -151,7 +151,7 @@ def model(task, method, accuracy, cost=None, *, examples=1_200, first_right=0, *
 def adapted(task, method, accuracy, cost, curve, rng=None, **more):
     """A model with a policy; with learning curves where it is given random numbers."""
     nearest = curve["probabilities"][round(cost * 40)]
-    policy = Policy.from_probabilities(curve["layers"], curve["num_parameters"], nearest, cost)
+    policy = Policy.from_probabilities(curve["layers"], curve["sizes"], nearest, cost)
     if rng is not None:
         more["histories"] = {"training": example_history(30, 0.25, rng)}
         more["seconds"] = {"training": 201.3 + 100 * cost}

@@ -44,7 +44,7 @@ CHANGES = {
     "more": lambda about, arrays: about.update(more=1),
     "numbers for selected": lambda about, arrays: about["policy"].update(selected=[1, 0, 0]),
     "short selected": lambda about, arrays: about["policy"].update(selected=[True]),
-    "negative size": lambda about, arrays: about["policy"].update(num_parameters=[-54, 60, 56]),
+    "negative size": lambda about, arrays: about["policy"].update(sizes=[-54, 60, 56]),
     "cost": lambda about, arrays: about["policy"].update(target_cost="0.1"),
     "reading": lambda about, arrays: about["policy"].update(reading="all"),
     "infinite values": lambda about, arrays: arrays.update(

@@ -40,7 +40,7 @@ def test_pack_holds_just_what_the_task_owns(base, task, path):
     others = {name for name in pack.arrays if not name.endswith("_delta")}
     assert others == {"head/kernel", "head/bias", "norm/moving_mean", "norm/moving_variance"}
     owned = sum(a.size for name, a in pack.arrays.items() if name.endswith("_delta"))
-    assert owned == task.policy.owned_parameters
+    assert owned == task.policy.owned_size
     assert pack.num_bytes == 4 * sum(array.size for array in pack.arrays.values())
 
 
