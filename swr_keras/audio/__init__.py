@@ -22,6 +22,7 @@ from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
 from swr_keras.audio.speech_commands import GSC_KEYWORDS, SpeechCommands
 from swr_keras.audio.splits import Fold
 from swr_keras.audio.synthetic import (
+    SYNTHETIC_BASE_WORDS,
     SYNTHETIC_KEYWORDS,
     SYNTHETIC_UNKNOWN_WORDS,
     synthetic_corpus,
@@ -39,6 +40,7 @@ __all__ = [
     "FRONT_ENDS",
     "GSC_KEYWORDS",
     "MFCC",
+    "SYNTHETIC_BASE_WORDS",
     "SYNTHETIC_KEYWORDS",
     "SYNTHETIC_UNKNOWN_WORDS",
     "AudioError",

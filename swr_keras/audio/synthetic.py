@@ -1,4 +1,4 @@
-"""Two keyword-spotting tasks of synthetic speech, English and Mandarin, in a cache on disk."""
+"""Synthetic speech in a cache on disk: two keyword tasks, and other words to train a base on."""
 
 import dataclasses
 import hashlib
@@ -41,7 +41,15 @@ SYNTHETIC_UNKNOWN_WORDS = {
 }
 """Words of the class `_unknown_` by task; the first three sound like a keyword."""
 
-_VERSION = 1
+SYNTHETIC_BASE_WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "nine"),
+    *("bed", "cat", "dog", "house", "sheila", "tree", "visual", "wow"),
+)
+"""English words, none of them of a task, for a base that is to learn other words later."""
+
+_VERSION = 2
+_BASE = "words"
+_FOLDERS = (*SYNTHETIC_KEYWORDS, _BASE)
 _MANDARIN_VOICE = "cmn-Latn-pinyin"
 _MAX_SPEECH_SECONDS = 0.95
 _MAX_WORDS_PER_MINUTE = 450
@@ -60,13 +68,14 @@ def synthetic_corpus(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> dict[str, Path]:
-    """Returns the folders of the two tasks, which the first call builds.
+    """Returns the folders of the two tasks and of the base's words, which the first call builds.
 
     Each is in the layout of Speech Commands: every speaker says the ten keywords and one unknown
-    word, once. A tenth of the speakers validates, a third tests; they share neither a person
-    nor a variant of the synthesiser with training. The persons are the same in both languages.
-    The default is 1,749 training clips, 308 for validation and 1,023 for testing a language: 200
-    MB, built within a minute. One machine builds the same bytes every time; another may not.
+    word of each language, and the base's words, once. A tenth of the speakers validates, a third
+    tests; they share neither a person nor a variant of the synthesiser with training. The persons
+    are the same in all folders. The default is 1,749 training clips, 308 for validation and 1,023
+    for testing a language: with the base's words 340 MB, built within two minutes. One machine
+    builds the same bytes every time; another may not.
 
     The folder is complete or absent: an interrupted build leaves none, and of several processes
     that build it at once, one wins and the others use its folder.
@@ -78,7 +87,8 @@ def synthetic_corpus(
         progress: Called with the finished share, from 0 to 1; the last call says 1.
 
     Returns:
-        `{"english": folder, "mandarin": folder}`. `corpus.json` beside them describes speakers.
+        `{"english": folder, "mandarin": folder, "words": folder}`, the last one for the base.
+        `corpus.json` beside them describes speakers.
 
     Raises:
         ImportError: If `espeakng-loader` isn't installed, and the corpus isn't built yet.
@@ -91,6 +101,7 @@ def synthetic_corpus(
         "seed": seed,
         "keywords": SYNTHETIC_KEYWORDS,
         "unknown_words": SYNTHETIC_UNKNOWN_WORDS,
+        "base_words": SYNTHETIC_BASE_WORDS,
         "speakers": [dataclasses.asdict(speaker) for speaker in drawn],
     }
     text = json.dumps(description, indent=1)
@@ -100,36 +111,36 @@ def synthetic_corpus(
         with Espeak() as espeak, complete_folder(folder, _num_bytes(drawn)) as temporary:
             espeak.check_names([*ACCENTS, _MANDARIN_VOICE], [person.variant for person in drawn])
             (temporary / "corpus.json").write_text(text)
-            steps = len(SYNTHETIC_KEYWORDS) * (len(drawn) + 1)
-            for step, _ in enumerate(_write_tasks(temporary, espeak, drawn, seed)):
+            steps = len(_FOLDERS) * (len(drawn) + 1)
+            for step, _ in enumerate(_write_folders(temporary, espeak, drawn, seed)):
                 if progress:
                     progress(step / steps)
     if progress:
         progress(1.0)
-    return {task: folder / task for task in SYNTHETIC_KEYWORDS}
+    return {name: folder / name for name in _FOLDERS}
 
 
 def _num_bytes(speakers: Sequence[Speaker]) -> int:
-    clips = sum(len(words) + 1 for words in SYNTHETIC_KEYWORDS.values()) * len(speakers)
-    return clips * _CLIP_BYTES + len(SYNTHETIC_KEYWORDS) * _NOISE_BYTES
+    words = sum(len(words) + 1 for words in SYNTHETIC_KEYWORDS.values()) + len(SYNTHETIC_BASE_WORDS)
+    return words * len(speakers) * _CLIP_BYTES + len(_FOLDERS) * _NOISE_BYTES
 
 
-def _write_tasks(
+def _write_folders(
     folder: Path, espeak: Espeak, speakers: Sequence[Speaker], seed: int
 ) -> Iterator[None]:
-    """Writes both tasks; yields after each speaker and after the noise of each."""
+    """Writes the folders; yields after each speaker and after the noise of each."""
     channels = [
         Channel(speaker, np.random.default_rng([_CHANNEL, seed, index]))
         for index, speaker in enumerate(speakers)
     ]
-    for number, task in enumerate(SYNTHETIC_KEYWORDS):
+    for number, task in enumerate(_FOLDERS):
         random = np.random.default_rng([_UNKNOWN, seed, number])
-        unknown = _unknown_words(SYNTHETIC_UNKNOWN_WORDS[task], speakers, random)
+        words = _words(task, speakers, random)
         names: dict[str, list[str]] = {"training": [], "validation": [], "testing": []}
         for index, (speaker, channel) in enumerate(zip(speakers, channels, strict=True)):
             random = np.random.default_rng([_CLIPS, seed, number, index])
-            for word in (*SYNTHETIC_KEYWORDS[task], unknown[speaker]):
-                voice = speaker.accent if task == "english" else _MANDARIN_VOICE
+            for word in words[speaker]:
+                voice = _MANDARIN_VOICE if task == "mandarin" else speaker.accent
                 speech = centred(say_word(espeak, word, voice, speaker))
                 name = f"{word}/{speaker.name}_nohash_0.wav"
                 _write_wav(folder / task / name, channel.record(speech, random))
@@ -143,6 +154,16 @@ def _write_tasks(
         for kind, noise in background_noises(clips, random).items():
             _write_wav(folder / task / "_background_noise_" / f"{kind}.wav", noise)
         yield
+
+
+def _words(
+    task: str, speakers: Sequence[Speaker], random: np.random.Generator
+) -> dict[Speaker, tuple[str, ...]]:
+    """Gives every speaker the words to say."""
+    if task == _BASE:
+        return dict.fromkeys(speakers, SYNTHETIC_BASE_WORDS)
+    unknown = _unknown_words(SYNTHETIC_UNKNOWN_WORDS[task], speakers, random)
+    return {speaker: (*SYNTHETIC_KEYWORDS[task], unknown[speaker]) for speaker in speakers}
 
 
 def _unknown_words(

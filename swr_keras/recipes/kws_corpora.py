@@ -24,7 +24,7 @@ def load_tasks(
 
     Args:
         corpora: Their `data_dir` names one folder a task, in the layout of Speech Commands or in
-            MagicHub's. Without folders, the tasks are synthetic speech, made on first use.
+            MagicHub's.
         hearing: How clips become batches of features.
         seed: Seed of what is drawn.
         unheard_noise_dir: Folder of noises that only a second test hears.
@@ -32,15 +32,9 @@ def load_tasks(
     Raises:
         ValueError: If two folders have one name, a word is in none of the folders, or see
             `audio.SpeechCommands` and `audio.MandarinKWS`.
-        ImportError: If the synthetic speech needs a package that isn't installed.
     """
-    if corpora.data_dir:
-        folders = [Path(folder) for folder in corpora.data_dir]
-        return _load(corpora, folders, hearing, seed, unheard_noise_dir)
-    if corpora.keywords is None and corpora.unknown_words is None:
-        words = [word for words in audio.SYNTHETIC_UNKNOWN_WORDS.values() for word in words]
-        corpora = dataclasses.replace(corpora, unknown_words=tuple(words))
-    return _load(corpora, list(_synthetic_folders()), hearing, seed, unheard_noise_dir)
+    folders = [Path(folder) for folder in corpora.data_dir or ()]
+    return _load(corpora, folders, hearing, seed, unheard_noise_dir)
 
 
 def load_base_tasks(
@@ -56,6 +50,27 @@ def load_base_tasks(
         return tasks
     folders = [Path(folder) for folder in corpora.base_data_dir]
     return _load(dataclasses.replace(corpora, test_dir=None), folders, hearing, seed, None)
+
+
+def with_synthetic(corpora: Corpora) -> Corpora:
+    """Returns them with folders of synthetic speech, made on first use, where none are given.
+
+    Raises:
+        ImportError: If the synthetic speech needs a package that isn't installed.
+    """
+    if corpora.data_dir:
+        return corpora
+    made = _synthetic_folders()
+    unknown_words = corpora.unknown_words
+    if corpora.keywords is None and unknown_words is None:
+        words = audio.SYNTHETIC_UNKNOWN_WORDS.values()
+        unknown_words = tuple(word for each in words for word in each)
+    return dataclasses.replace(
+        corpora,
+        data_dir=tuple(str(made[task]) for task in audio.SYNTHETIC_KEYWORDS),
+        base_data_dir=corpora.base_data_dir or (str(made["words"]),),
+        unknown_words=unknown_words,
+    )
 
 
 def _load(corpora, folders, hearing, seed, unheard_noise_dir):
@@ -126,13 +141,13 @@ def _check_words(corpora, words):
             )
 
 
-def _synthetic_folders() -> Sequence[Path]:
+def _synthetic_folders() -> dict[str, Path]:
     print("Making synthetic speech, once", flush=True)
     bar = keras.utils.Progbar(100, unit_name="percent", verbose=1 if sys.stdout.isatty() else 2)
     corpus = audio.synthetic_corpus(
         speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
     )
-    return list(corpus.values())
+    return corpus
 
 
 def _check_folders(folders, test_folders, noise_folder):

@@ -17,7 +17,7 @@ from swr_keras.jobs.local import run_local
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.jobs.table import results_table
 from swr_keras.model_files import load_model
-from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks
+from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
 from swr_keras.recipes.kws_jobs import plan
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
@@ -49,13 +49,13 @@ def run(settings: KwsSettings) -> None:
         OSError: If a file can't be written.
     """
     settings = settings.resolved()
-    hearing = settings.hearing
-    tasks = load_tasks(settings.corpora, hearing, settings.seed, settings.noise.unheard_noise_dir)
+    corpora, hearing = with_synthetic(settings.corpora), settings.hearing
+    tasks = load_tasks(corpora, hearing, settings.seed, settings.noise.unheard_noise_dir)
     for task in tasks:
         for note in task.notes:
             print(f"{task.name}: {note}")
     base_task = combine(
-        load_base_tasks(settings.corpora, tasks, hearing, settings.seed),
+        load_base_tasks(corpora, tasks, hearing, settings.seed),
         dataclasses.replace(hearing, train_snr_db=settings.noise.base_snr_db),
         share_unknown=settings.corpora.share_unknown,
     )

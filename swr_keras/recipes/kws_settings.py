@@ -23,8 +23,12 @@ from swr_keras.training.fit import Fit, SearchFit, usual_learning_rate
 
 _WARMED = "micro_frontend"
 _FEATURES = ("log_mel", "mfcc", _WARMED)
-# The base hears synthetic speech in little noise; a task learns to spot it in much noise.
-_SYNTHETIC_NOISE = {"train_snr_db": (0.0, 20.0), "test_snr_db": (0.0, 10.0)}
+_SYNTHETIC_NOISE: dict[str, Any] = {
+    "base_snr_db": (0.0, 20.0),
+    "train_snr_db": (0.0, 20.0),
+    "test_snr_db": (0.0, 10.0),
+    "held_out_noise": 1 / 3,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +37,7 @@ class KwsSettings(Settings):
 
     corpora: concerns.Corpora = concerns.Corpora()
     noise: concerns.Noise = concerns.Noise()
-    features: str = setting("log_mel", "Front end.", choices=_FEATURES)
+    features: str = setting(_WARMED, "Front end.", choices=_FEATURES)
     warm_up_seconds: float = setting(
         0.0,
         "How much background the front end 'micro_frontend' hears before each clip, in training "
@@ -73,9 +77,7 @@ class KwsSettings(Settings):
             return dataclasses.replace(self, transfer=transfer).resolved()
         if self.corpora.data_dir is not None:
             return self
-        noise: dict[str, Any] = {
-            name: getattr(self.noise, name) or snr for name, snr in _SYNTHETIC_NOISE.items()
-        }
+        noise = {name: getattr(self.noise, name) or each for name, each in _SYNTHETIC_NOISE.items()}
         return dataclasses.replace(self, noise=dataclasses.replace(self.noise, **noise))
 
     @property

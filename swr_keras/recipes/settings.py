@@ -63,7 +63,7 @@ class Corpora(Settings):
         "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
         "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/; or "
         "in MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first "
-        "use.",
+        "use, and a base of other English words.",
     )
     base_data_dir: tuple[str, ...] | None = setting(
         None,
@@ -149,17 +149,19 @@ class Noise(Settings):
         "random gain; for synthetic speech 0,20.",
     )
     base_snr_db: Range | None = setting(
-        None, "Likewise in the training of the base. Default: the paper's noise."
+        None,
+        "Likewise in the training of the base. Default: the paper's noise; for synthetic speech "
+        "0,20.",
     )
     test_snr_db: Range | None = setting(
         None,
-        "Lowest and highest SNR at validation and test in dB, over the whole clip, of crops of "
-        "the same recordings of noise as in training. Default: no noise; for synthetic speech "
-        "0,10.",
+        "Lowest and highest SNR at validation and test in dB, over the whole clip. Default: no "
+        "noise; for synthetic speech 0,10.",
     )
     held_out_noise: float = setting(
         0.0,
-        "Share of each recording of noise, at its end, that only the test hears.",
+        "Share of each recording of noise, at its end, that only the test hears; for synthetic "
+        "speech a third.",
         at_least=0,
     )
     unheard_noise_dir: str | None = setting(

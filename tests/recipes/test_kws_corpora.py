@@ -150,7 +150,7 @@ def test_the_front_end_is_warmed_up_on_request(folders):
     assert fresh.front_end.warm_up_seconds == 0
     assert warm.digest() != fresh.digest()
     with pytest.raises(ValueError, match="warm_up_seconds.*micro_frontend.*log_mel"):
-        load(folders, options[1])
+        load(folders, "--features=log_mel", options[1])
 
 
 def test_a_base_may_have_folders_of_its_own(folders):

@@ -82,9 +82,9 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(flag, changed, corpus):
     [
         ((101,), None, r"takes inputs of shape \(101,\)"),
         ((99, 40, 1), None, "takes inputs of shape"),
-        ((101, 40, 1), '{"labels": ["a", "b"]}', "names of its 3 outputs"),
-        ((101, 40, 1), "{}", "names of its 3 outputs"),
-        ((101, 40, 1), "labels", "can't be read as the class names"),
+        ((98, 40, 1), '{"labels": ["a", "b"]}', "names of its 3 outputs"),
+        ((98, 40, 1), "{}", "names of its 3 outputs"),
+        ((98, 40, 1), "labels", "can't be read as the class names"),
     ],
 )
 def test_a_base_that_does_not_fit_is_refused(shape, labels, message, tmp_path, corpus, capsys):
