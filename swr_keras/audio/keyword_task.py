@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from swr_keras.audio.clips import Split
 from swr_keras.audio.features import FrontEnd
+from swr_keras.audio.kept_epochs import KeptEpochs
 from swr_keras.audio.keyword_corpus import SILENCE, UNKNOWN, is_keyword
 from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
 
@@ -99,7 +100,18 @@ class KeywordTask:
         return (*self.remarks, *left_out)
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
-        """Returns augmented batches of the training clips, epoch after epoch without end."""
+        """Returns augmented batches of the training clips, epoch after epoch without end.
+
+        An epoch is the same each time that it is asked for, whatever trains on it, so the first
+        ones are kept in memory: features cost as much time as the training of a tiny network.
+        """
+        return self._epochs.batches(batch_size, first_epoch)
+
+    @functools.cached_property
+    def _epochs(self):
+        return KeptEpochs(self._computed_training, len(self.splits["training"].labels))
+
+    def _computed_training(self, batch_size, first_epoch):
         return training_dataset(
             self.splits["training"],
             self._noise_parts[0],
@@ -122,17 +134,32 @@ class KeywordTask:
         Args:
             mixed: Whether they mix the classes, for what normalises by the batch.
         """
-        split = self.splits["validation"]
-        if mixed:
-            split = split.take(np.random.default_rng(0).permutation(len(split.labels)))
-        return self._fixed(split, self._noise_parts[0])
+        return self._mixed_validation if mixed else self._validation
 
     def testing(self) -> tf.data.Dataset:
         """Returns batches of the test clips, with noise of a fixed seed."""
-        return self._fixed(self.splits["testing"], self._noise_parts[1])
+        return self._testing
 
     def conditions(self) -> dict[str, tf.data.Dataset]:
         """Returns the same in further conditions by name: in noise that was never heard."""
+        return self._conditions
+
+    @functools.cached_property
+    def _validation(self):
+        return self._fixed(self.splits["validation"], self._noise_parts[0])
+
+    @functools.cached_property
+    def _mixed_validation(self):
+        split = self.splits["validation"]
+        rows = np.random.default_rng(0).permutation(len(split.labels))
+        return self._fixed(split.take(rows), self._noise_parts[0])
+
+    @functools.cached_property
+    def _testing(self):
+        return self._fixed(self.splits["testing"], self._noise_parts[1])
+
+    @functools.cached_property
+    def _conditions(self):
         if not self.unheard:
             return {}
         return {"unheard noise": self._fixed(self.splits["testing"], self.unheard)}

@@ -13,6 +13,9 @@ History = dict[str, list[float]]
 
 _SHARES = ("target_cost", "achieved_cost", "validation_accuracy", "testing_accuracy")
 
+# Policies whose losses on the super-net are told.
+LOSSES = ("chosen", "network", "random_best", "random_mean", "random_worst")
+
 # Names of the methods that tables and pages compare.
 BASE, CLASSIFIER, FINE_TUNING, SWR = "base", "classifier-only", "fine-tuning all", "SWR"
 CLASSIFIER_AND_NORM = "classifier + batch norm"
@@ -136,6 +139,10 @@ class Result:
             raise ValueError(
                 f"'{self.title}' is a model of SWR, so it needs target_cost, achieved_cost and "
                 f"changed_layers. Received: {costs}."
+            )
+        if self.policy_losses is not None and set(self.policy_losses) != set(LOSSES):
+            raise ValueError(
+                f"'{self.title}' needs the losses of {LOSSES}. Received: {self.policy_losses}."
             )
         if self.policy_curve is not None:
             _check_curve(self.policy_curve, f"'{self.title}'['policy_curve']")

@@ -19,7 +19,7 @@ from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
 
 _SUPERNET_EPOCHS = 10
-_MEASURED_EXAMPLES = 512
+_MEASURED_EXAMPLES = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class SWR(Method):
 
     learning: PolicyLearning = PolicyLearning()
     reading: str = "refined"
-    tries: int = 300
+    tries: int = 150
 
     def __post_init__(self):
         super().__post_init__()

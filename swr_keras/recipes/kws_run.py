@@ -15,7 +15,7 @@ from swr_keras.files import write_atomically
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.local import run_local
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
-from swr_keras.jobs.table import results_table
+from swr_keras.jobs.table import gains, results_table
 from swr_keras.model_files import load_model
 from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
 from swr_keras.recipes.kws_jobs import plan
@@ -81,7 +81,7 @@ def run(settings: KwsSettings) -> None:
         page = folder.path / "report.html"
         text = render_report(found, title=_title(settings), files=_FILES)
         write_atomically(page, text.encode())
-    print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}")
+    print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}\n\n{gains(found)}")
 
 
 def _facts(base, input_shape):

@@ -5,8 +5,9 @@ import itertools
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from swr_keras.jobs.result import CLASSIFIER, SWR, Result
+from swr_keras.jobs.result import CLASSIFIER, FINE_TUNING, SWR, Result
 from swr_keras.jobs.run import Run, TaskFacts
+from swr_keras.reporting.figures import Arm
 from swr_keras.reporting.intervals import difference_interval, wilson_interval
 
 INT8 = f"{SWR} int8"
@@ -60,7 +61,9 @@ class Row:
     layers: str
     validation: Accuracy
     testing: Accuracy
+    batch_norm: str
     owned_bytes: str
+    flash_bytes: str
 
 
 def verdict(run: Run, task: TaskFacts) -> Verdict:
@@ -112,8 +115,8 @@ def _finding(cost, results, int8, classifier, examples):
     return Finding(
         cost=f"{cost:g}",
         reached=(
-            f"SWR changed {layers:.3g} layer{'' if layers == 1 else 's'} with {share} of the "
-            f"parameters and got {percent(accuracy)} of the test examples right."
+            f"SWR changed {layers:.3g} layer{'' if layers == 1 else 's'}, {share} of the base, "
+            f"and got {percent(accuracy)} of the test examples right."
         ),
         comparison=comparison,
         is_clear=is_clear,
@@ -175,10 +178,26 @@ def results_table(run: Run, task: TaskFacts) -> list[Row]:
                     [r.validation_accuracy for r in results], task.examples["validation"]
                 ),
                 testing=_accuracy([r.testing_accuracy for r in results], task.examples["testing"]),
+                batch_norm=results[0].batch_norm,
                 owned_bytes=_optional([r.owned_bytes for r in results], ",.0f"),
+                flash_bytes=_optional([r.flash_bytes for r in results], ",.0f"),
             )
         )
     return rows
+
+
+def arms(run: Run, task: TaskFacts) -> list[Arm]:
+    """Returns each method of a task that has bytes of flash, with its test accuracy at each cost.
+
+    Fine-tuning everything takes as much as a model of its own, and is called so.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    for (name, _), results in run.rows(task.name).items():
+        if all(result.flash_bytes is not None for result in results):
+            num_bytes = fmean(result.flash_bytes or 0 for result in results)
+            points.setdefault(name, []).append((num_bytes, _test(results)))
+    names = {FINE_TUNING: f"{FINE_TUNING}: a model of its own"}
+    return [Arm(names.get(name, name), each, name == SWR) for name, each in points.items()]
 
 
 def percent(share: float) -> str:

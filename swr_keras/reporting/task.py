@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from statistics import fmean
 
-from swr_keras.jobs.result import SWR, Result
+from swr_keras.jobs.result import LOSSES, SWR, Result
 from swr_keras.jobs.run import Run, TaskFacts
 from swr_keras.reporting import figures
 from swr_keras.reporting.confusion import (
@@ -14,7 +14,7 @@ from swr_keras.reporting.confusion import (
     frequent_mistakes,
 )
 from swr_keras.reporting.figures import Picture
-from swr_keras.reporting.results import Row, Verdict, results_table, verdict
+from swr_keras.reporting.results import Row, Verdict, arms, results_table, verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Curves:
 
 
 @dataclasses.dataclass(frozen=True)
+class Losses:
+    """How a chosen policy does on the super-net, beside others of the same cost."""
+
+    cost: str
+    chosen: str
+    network: str
+    random_best: str
+    random_mean: str
+    random_worst: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Confusion:
     """Which classes one model takes for which."""
 
@@ -52,9 +64,11 @@ class TaskView:
     """All that a page shows of a task, in its order; what a run doesn't have is empty or `None`."""
 
     facts: TaskFacts
+    per_byte: Picture | None
     verdict: Verdict
     rows: list[Row]
     choices: Picture | None
+    losses: list[Losses]
     tracking: Tracking | None
     curves: list[Curves]
     confusions: list[Confusion]
@@ -62,12 +76,15 @@ class TaskView:
 
 def task_view(run: Run, task: TaskFacts) -> TaskView:
     """Describes a task and its results."""
+    compared = arms(run, task)
     search = next((r for r in run.results if r.task == task.name and r.policy_curve), None)
     return TaskView(
         facts=task,
+        per_byte=figures.accuracy_per_byte(compared, task.name) if compared else None,
         verdict=verdict(run, task),
         rows=results_table(run, task),
         choices=_choices(run, task),
+        losses=_losses(run, task),
         tracking=_tracking(run, task, search) if search else None,
         curves=[curves for r in run.results if r.task == task.name for curves in all_curves(r)],
         confusions=_confusions(run, task),
@@ -103,6 +120,14 @@ def _choices(run, task):
         for cost, results in found.items()
     ]
     return figures.policy_picture(curve, choices, task.name)
+
+
+def _losses(run, task):
+    return [
+        Losses(f"{r.target_cost:g}", **{name: f"{r.policy_losses[name]:.3f}" for name in LOSSES})
+        for r in run.results
+        if r.task == task.name and r.policy_losses is not None
+    ]
 
 
 def _tracking(run, task, search):

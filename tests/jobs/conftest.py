@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from swr_keras.jobs.result import Result, pack_bits
+from swr_keras.jobs.result import LOSSES, Result, pack_bits
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 
 CURVE = {
@@ -74,7 +74,7 @@ def run():
             target_cost=0.25,
             achieved_cost=0.25,
             changed_layers=("b",),
-            policy_losses={"chosen": 0.5, "random_best": 0.75},
+            policy_losses=dict(zip(LOSSES, (0.5, 0.6, 0.7, 0.8, 0.9), strict=True)),
         ),
         model("words", "classifier-only", 0.5, 0.0, owned_bytes=1_200, batch_norm="frozen"),
         model(

@@ -4,7 +4,7 @@ import unicodedata
 import pytest
 
 from swr_keras.jobs.run import TaskFacts
-from swr_keras.jobs.table import results_table
+from swr_keras.jobs.table import gains, results_table
 
 
 def test_table_has_every_model(run):
@@ -52,3 +52,17 @@ def test_a_task_without_models_has_its_heading(run):
     empty = dataclasses.replace(run, results=())
     assert results_table(empty).splitlines()[0].startswith("words: accuracy on 10")
     assert isinstance(empty.tasks[0], TaskFacts)
+
+
+def test_a_sentence_a_task_says_what_was_gained_for_how_many_bytes(run, make_model):
+    assert gains(run) == "words: SWR at 0.25 gets 75.0% right with 1,600 bytes of flash."
+    others = (
+        make_model("words", "classifier-only", 0.5, None, flash_bytes=600),
+        make_model("words", "fine-tuning all", 0.8, None, flash_bytes=22_000),
+    )
+    results = [r for r in run.results if r.method != "classifier-only"]
+    assert gains(dataclasses.replace(run, results=(*results, *others))) == (
+        "words: SWR at 0.25 gets 75.0% right, +25.0 points against the classifier alone, for 1,000 "
+        "more bytes of flash; a model of its own takes 22,000, and gets 80.0% right."
+    )
+    assert gains(dataclasses.replace(run, results=())) == ""

@@ -43,7 +43,7 @@ def only_finding(*results, tested=1_200):
 def test_verdict_says_whether_swr_beat_the_classifier(make):
     classifier = make("classifier-only", 0.80, 0.0)
     better = only_finding(classifier, make("SWR", 0.90, 0.1))
-    assert better.reached.startswith("SWR changed 1 layer with 10.0 % of the parameters and got 90")
+    assert better.reached.startswith("SWR changed 1 layer, 10.0 % of the base, and got 90")
     assert "beat training the classifier only, which got 80.0 %, by 10.0 p" in better.comparison
     worse = only_finding(classifier, make("SWR", 0.70, 0.1))
     assert "It was worse than training the classifier only" in worse.comparison
