@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import random
 import warnings
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -215,8 +216,23 @@ def trace(model: keras.Model, inputs: Any) -> Graph:
     return _trace(model, inputs, "", False).without(lambda call: call.operation is _hand_on)
 
 
+_STRUCTURES: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
 def structure(model: keras.Model) -> Graph:
-    """Lists the calls of a model, as `trace` does, without touching it: by copies of its layers."""
+    """Lists the calls of a model, as `trace` does, without touching it: by copies of its layers.
+
+    What was found of a model is kept for as long as its layers and their settings stay the same.
+    """
+    state = [(id(layer), path, str(live_config(layer))) for path, layer in walk(model)]
+    if model not in _STRUCTURES or _STRUCTURES[model][0] != state:
+        _STRUCTURES[model] = (state, _structure(model))
+    return _STRUCTURES[model][1]
+
+
+def _structure(model):
     # The copies draw weights that nobody needs; what is drawn after them stays as it was.
     drawn = random.getstate()
     copy = clone(model, copy_layer, lambda source, target: None)

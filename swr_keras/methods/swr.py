@@ -117,7 +117,7 @@ class SWR(Method):
 
     learning: PolicyLearning = PolicyLearning()
     reading: str = "refined"
-    tries: int = 150
+    tries: int = 100
 
     def __post_init__(self):
         super().__post_init__()

@@ -276,7 +276,7 @@ class Search(Settings):
     search_learning_rate: float = setting(
         5e-3, "Adam's first rate for the policy network.", at_least=0
     )
-    tries: int = setting(150, "Policies that a refined choice tries.", at_least=1)
+    tries: int = setting(100, "Policies that a refined choice tries.", at_least=1)
     cost_weight: float = setting(3.0, "Factor of the cost loss in the policy search.")
 
     def __post_init__(self):
