@@ -238,7 +238,7 @@ class Transfer(Settings):
     batch_size: int = setting(64, "Examples a batch.", at_least=2)
     learning_rate: float | None = setting(
         None,
-        "Adam's first rate for super-nets and task models. Default: 0.01; for a base of more than "
+        "Adam's first rate for super-nets and task models. Default: 0.02; for a base of more than "
         "100,000 parameters 0.001.",
         at_least=0,
     )

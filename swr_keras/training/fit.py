@@ -28,7 +28,7 @@ class Fit:
     Attributes:
         epochs: Epochs; `None` for 12, or as many as make 200 steps.
         learning_rate: Adam's first rate, which falls to 0 by a cosine, epoch by epoch; `None` for
-            1e-2 on a base of up to 100,000 parameters (tiny networks with batch norm learn best
+            2e-2 on a base of up to 100,000 parameters (tiny networks with batch norm learn best
             so), and 1e-3 on a larger one, which 1e-2 would ruin.
         batch_size: Examples a batch, where the task doesn't come in batches.
 
@@ -114,7 +114,7 @@ class Fit:
 
 def usual_learning_rate(base: keras.Model) -> float:
     """Returns Adam's first rate that suits models adapted from a base, by its size."""
-    return 1e-2 if base.count_params() <= _SMALL_PARAMETERS else 1e-3
+    return 2e-2 if base.count_params() <= _SMALL_PARAMETERS else 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
