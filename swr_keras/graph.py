@@ -216,9 +216,7 @@ def trace(model: keras.Model, inputs: Any) -> Graph:
     return _trace(model, inputs, "", False).without(lambda call: call.operation is _hand_on)
 
 
-_STRUCTURES: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = (
-    weakref.WeakKeyDictionary()
-)
+_STRUCTURES: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = weakref.WeakKeyDictionary()
 
 
 def structure(model: keras.Model) -> Graph:

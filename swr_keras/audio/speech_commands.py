@@ -22,6 +22,7 @@ from swr_keras.audio.splits import (
     assign_splits,
     check_speakers,
     speaker_of,
+    split_takes,
 )
 
 GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
@@ -234,7 +235,10 @@ def _clips_by_split(
     splits = assign_splits(folder, spoken, others, split_by=split_by, fold=fold)
     if split_by == "speaker":
         check_speakers({name: splits[name] for name in spoken})
-    splits |= assign_splits(folder, silent, others, split_by="take")
+    if fold is None:
+        splits |= assign_splits(folder, silent, others, split_by="take")
+    else:
+        splits |= split_takes(silent)
     return {
         split: ClipList(folder, {n: label for n, label in classes.items() if splits[n] == split})
         for split in SPLITS

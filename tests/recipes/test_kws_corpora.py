@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 import shutil
 
 import numpy as np
@@ -216,3 +217,14 @@ def load_with_noise(folder, noises):
     settings = parse(KwsSettings, ["kws", *flags])
     noise_dir = settings.noise.unheard_noise_dir
     return load_tasks(settings.corpora, settings.hearing, settings.seed, noise_dir)[0]
+
+
+def test_folds_go_before_the_lists_of_a_folder(folders):
+    before = load(folders[:1], "--unknown_words=dog", "--folds=3", "--fold=1")[0]
+    recorded = [name for name in before.splits["training"].names if "_nohash_" in name]
+    for split, names in (("validation", recorded[::2]), ("testing", recorded[1::2])):
+        (pathlib.Path(folders[0]) / f"{split}_list.txt").write_text("\n".join(names))
+    after = load(folders[:1], "--unknown_words=dog", "--folds=3", "--fold=1")[0]
+    assert {s: part.names for s, part in after.splits.items()} == {
+        s: part.names for s, part in before.splits.items()
+    }
