@@ -36,8 +36,8 @@ class Method(abc.ABC):
     needs_search: ClassVar[bool] = False
 
     fit: Fit = Fit()
-    batch_norm: str = "statistics"
-    cost: str = "parameters"
+    batch_norm: str = "owned"
+    cost: str = "flash"
 
     def __post_init__(self):
         check_cost(self.cost)

@@ -140,7 +140,10 @@ def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
     assert settings().noise.test_snr_db == (0.0, 10.0)
     assert settings().noise.train_snr_db == (0.0, 20.0)
     assert settings("--test_snr_db=5,5").noise.test_snr_db == (5.0, 5.0)
-    assert settings("--data_dir=a").noise.test_snr_db is None
+    assert settings().noise.base_snr_db == (0.0, 20.0)
+    assert settings().noise.held_out_noise == pytest.approx(1 / 3)
+    own = settings("--data_dir=a").noise
+    assert (own.test_snr_db, own.base_snr_db, own.held_out_noise) == (None, None, 0.0)
 
 
 def command(folders, output):
@@ -148,7 +151,7 @@ def command(folders, output):
         *(sys.executable, "-m", "swr_keras.recipes.kws"),
         f"--data_dir={','.join(map(str, folders))}",
         *("--unknown_words=dog", "--target_cost=0.2", f"--output_dir={output}"),
-        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=300"),
+        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=300", "--tries=6"),
         *("--search_learning_rate=1e-2", "--calibration_clips=20", "--batch_size=16"),
         *("--nobaselines", "--test_snr_db=0,10"),
     ]
@@ -177,7 +180,7 @@ def finished(tmp_path_factory, folders):
 @pytest.mark.slow
 def test_command_from_recordings_to_verified_files(finished):
     output, printed = finished
-    assert "[1/9] base (0:00 min elapsed" in printed
+    assert "[1/11] base (0:00 min elapsed" in printed
     assert "min left)" in printed
     assert json.loads((output / "base.json").read_text())["labels"] == [
         *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
@@ -185,7 +188,7 @@ def test_command_from_recordings_to_verified_files(finished):
     base = keras.saving.load_model(output / "base.keras")
     run = Run.load(output)
     assert run.settings["target_cost"] == [0.2]
-    assert run.settings["learning_rate"] == 0.01
+    assert run.settings["learning_rate"] == 0.02
     assert run.base.name == base.name
     report = (output / "report.html").read_text()
     assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
@@ -207,7 +210,7 @@ def test_command_from_recordings_to_verified_files(finished):
         assert policy.achieved_cost == trained.achieved_cost
         merged = keras.saving.load_model(folder / "model.keras")
         again = swr.TaskPack.load(next(folder.glob("task.swr.*"))).on(base)
-        x = np.random.default_rng(0).normal(-5.0, 3.0, (4, 101, 40, 1)).astype("float32")
+        x = np.random.default_rng(0).normal(-5.0, 3.0, (4, 98, 40, 1)).astype("float32")
         np.testing.assert_array_equal(swr.merge(again)(x), merged(x))
         model = LiteModel(folder / f"{task}_c0_2_int8.tflite", engine="tflm")
         assert model.predict(x).shape == (4, len(labels))
@@ -233,7 +236,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(state, finished, fold
     done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Going on with the run" in done.stdout
-    assert "of 9 jobs were done before" in done.stdout
+    assert "of 11 jobs were done before" in done.stdout
     assert "% done before" in done.stdout
     for task in ("english", "mandarin"):
         paths = [f"{task}/c0.2/{task}_c0_2_int8.tflite", f"{task}/c0.2/policy.json"]
@@ -252,7 +255,7 @@ def test_a_finished_run_is_left_alone_by_other_settings_and_does_no_job_twice(fi
     assert {path: path.read_bytes() for path in before} == before
     done = subprocess.run(again, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "9 of 9 jobs were done before" in done.stdout
+    assert "11 of 11 jobs were done before" in done.stdout
     assert "Epoch" not in done.stdout
 
 

@@ -24,7 +24,7 @@ def test_few_examples_are_trained_on_more_often():
 
 
 def test_a_large_base_learns_slowly():
-    assert Fit().resolved(network(3), data(64)).learning_rate == 1e-2
+    assert Fit().resolved(network(3), data(64)).learning_rate == 2e-2
     assert Fit().resolved(network(30_000), data(64)).learning_rate == 1e-3
     assert Fit(learning_rate=0.0).resolved(network(3), data(64)).learning_rate == 0.0
 
