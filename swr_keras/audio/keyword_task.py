@@ -197,6 +197,10 @@ class KeywordTask:
         """Returns a hash of everything in the task, equal only for equal recordings."""
         return self._digest
 
+    def __getstate__(self):
+        # Whatever was computed of them is left out: data sets can't go to another process.
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     def _spread(self, count):
         split = self.splits["training"]
         rows = np.linspace(0, len(split.labels) - 1, min(count, len(split.labels))).astype(int)

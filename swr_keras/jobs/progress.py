@@ -32,11 +32,11 @@ class Progress:
         if self._done:
             number = list(self.stages).index(title)
             rest = sum(list(self.stages.values())[number:]) - share_done * self.stages[title]
-            left = f"about {_minutes(elapsed * rest / self._done)} left"
+            left = f"about {minutes(elapsed * rest / self._done)} left"
         again = f", {share_done:.0%} done before" if share_done else ""
         number = list(self.stages).index(title) + 1
         self.report(
-            f"\n[{number}/{len(self.stages)}] {title}{again} ({_minutes(elapsed)} elapsed, {left})"
+            f"\n[{number}/{len(self.stages)}] {title}{again} ({minutes(elapsed)} elapsed, {left})"
         )
         start = time.monotonic()
         yield
@@ -44,5 +44,6 @@ class Progress:
         self._done += self.stages[title] * (1.0 - share_done)
 
 
-def _minutes(seconds):
+def minutes(seconds: float) -> str:
+    """Returns a time such as "2:05 min"."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"

@@ -1,6 +1,7 @@
 """The keyword-spotting recipe, from recordings to files."""
 
 import dataclasses
+import os
 import pathlib
 import platform
 import sys
@@ -13,7 +14,7 @@ from swr_keras.accounting import summary
 from swr_keras.audio.keyword_task import combine
 from swr_keras.files import write_atomically
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.local import run_local
+from swr_keras.jobs.parallel import run_parallel
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.jobs.table import gains, results_table
 from swr_keras.model_files import load_model
@@ -23,6 +24,8 @@ from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import render_report
 from swr_keras.version import __version__
+
+_MOST_WORKERS = 4
 
 _FILES = {
     "base.keras": "the base that all tasks share; base.json has its class names",
@@ -66,8 +69,13 @@ def run(settings: KwsSettings) -> None:
         if folder.resumed:
             print(f"Going on with the run in {folder.path}.", flush=True)
         every = {task.name: task for task in (*tasks, base_task)}
-        results = run_local(
-            jobs, folder, every, verbose=1 if sys.stdout.isatty() else 2, report=_say
+        results = run_parallel(
+            jobs,
+            folder,
+            every,
+            workers=settings.workers or min(os.cpu_count() or 1, _MOST_WORKERS),
+            verbose=1 if sys.stdout.isatty() else 2,
+            report=_say,
         )
         base = load_model(folder.path / "base.keras")
         found = Run(

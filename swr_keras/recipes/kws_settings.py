@@ -53,6 +53,12 @@ class KwsSettings(Settings):
     controls: concerns.Controls = concerns.Controls()
     int8: concerns.Int8 = concerns.Int8()
     seed: int = setting(0, "Seed of everything random.", at_least=0)
+    workers: int | None = setting(
+        None,
+        "Processes that train side by side; 1 for one after the other, with the progress of each. "
+        "Default: one a core, four at most.",
+        at_least=1,
+    )
     output_dir: str = setting(
         "runs/kws", "Folder to write: a new one, or that of a run to go on with."
     )

@@ -193,7 +193,7 @@ class Base(Settings):
         "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
         choices=("speech_embedding",),
     )
-    base_epochs: int = setting(10, "Epochs of the base.", at_least=1)
+    base_epochs: int = setting(20, "Epochs of the base.", at_least=1)
     base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
 
     def __post_init__(self):

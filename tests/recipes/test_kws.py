@@ -146,14 +146,14 @@ def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
     assert (own.test_snr_db, own.base_snr_db, own.held_out_noise) == (None, None, 0.0)
 
 
-def command(folders, output):
+def command(folders, output, workers=1):
     return [
-        *(sys.executable, "-m", "swr_keras.recipes.kws"),
+        *(sys.executable, "-m", "swr_keras.recipes.kws", f"--workers={workers}"),
         f"--data_dir={','.join(map(str, folders))}",
         *("--unknown_words=dog", "--target_cost=0.2", f"--output_dir={output}"),
-        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=300", "--tries=6"),
+        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=300"),
         *("--search_learning_rate=1e-2", "--calibration_clips=20", "--batch_size=16"),
-        *("--nobaselines", "--test_snr_db=0,10"),
+        *("--nobaselines", "--test_snr_db=0,10", "--tries=6"),
     ]
 
 
@@ -243,6 +243,21 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(state, finished, fold
         pack = next((output / task / "c0.2").glob("task.swr.*"))
         for path in (*paths, pack.relative_to(output)):
             assert (output / path).read_bytes() == (finished[0] / path).read_bytes(), path
+
+
+@pytest.mark.slow
+def test_jobs_side_by_side_find_what_jobs_in_turn_find(finished, folders, tmp_path):
+    output = tmp_path / "run"
+    done = subprocess.run(command(folders, output, 2), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "[10/10] " in done.stdout
+    found, expected = Run.load(output), Run.load(finished[0])
+    assert [result.title for result in found.results] == [r.title for r in expected.results]
+    assert {path.name for path in output.rglob("*.tflite")} == {
+        path.name for path in finished[0].rglob("*.tflite")
+    }
+    again = subprocess.run(command(folders, output, 2), capture_output=True, text=True, check=False)
+    assert "11 of 11 jobs were done before" in again.stdout
 
 
 @pytest.mark.slow
