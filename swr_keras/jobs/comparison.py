@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -14,7 +15,7 @@ from swr_keras.jobs.run import Run, TaskFacts
 
 _CONTROLS = ("random policy", "last layers first", CLASSIFIER, CLASSIFIER_AND_NORM)
 _BACKBONE = ("pretrained", "backbone")
-_PATHS = ("base", "data_dir", "noise_dir", "output_dir", "test_dir")
+_PATHS = ("base", "data_dir", "noise_dir", "output_dir", "test_dir", "unheard_noise_dir")
 _AVERAGED = ("validation_accuracy", "testing_accuracy", "achieved_cost", "flash_bytes")
 
 Row = tuple[str, float | None]
@@ -73,6 +74,8 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
 
 def _entry(run, task, defaults):
     settings = json.loads(json.dumps({**defaults, **run.settings}))  # Tuples are lists in files.
+    folders = settings.get("base_data_dir") or ()
+    settings["base_data_dir"] = [pathlib.PurePath(folder).name for folder in folders]
     base = next((settings[name] for name in _BACKBONE if settings.get(name)), None)
     if base is None:
         base = run.base.name if run.base else "base"

@@ -33,7 +33,7 @@ class Policy:
         selected: Whether each layer is changed.
         target_cost: The cost asked for, in [0, 1].
         reading: How `selected` was read from the probabilities, see `from_probabilities`; or
-            "refined", see `training.refine`.
+            "refined", see `training.refinement.refine`.
         cost: What the sizes are: "parameters" (section 2.3 of arXiv 2302.13435), or bytes of
             "flash" that a task takes on a device.
     """
@@ -86,6 +86,11 @@ class Policy:
         """
         check_target_cost(target_cost)
         check_reading(reading)
+        if reading == "refined":
+            raise ValueError(
+                "A refined policy is found on a super-net, see `training.refinement.refine`. "
+                "Received: reading='refined'; probabilities are read by 'budget' or 'threshold'."
+            )
         _check_lengths(layers, sizes, probabilities)
         probabilities = tuple(float(p) for p in probabilities)
         if reading == "threshold":

@@ -36,6 +36,8 @@ _FILES = {
     "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
     "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
     "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
+    "<task>/policies.safetensors": "the policies of every cost, as the policy network gives them",
+    "<task>/supernet.safetensors": "what the super-net changes of the base",
     "<task>/<method>/": "the same of the methods that it is compared with",
     "jobs/": "what each job was and found, and from where it goes on",
     "settings.json": "what was asked for",

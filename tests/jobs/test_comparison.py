@@ -169,3 +169,11 @@ def test_further_conditions_are_columns(run):
     results = [dataclasses.replace(r, accuracy_in={"unheard noise": 0.25}) for r in first.results]
     found = rows(comparison([dataclasses.replace(first, results=tuple(results))]))
     assert found["SWR"]["test, unheard noise"] == "25.0"
+
+
+@pytest.mark.parametrize("readme", sorted(RESULTS.glob("*/README.md")), ids=lambda p: p.parent.name)
+def test_published_results_give_the_published_tables(readme):
+    table = comparison([Run.load(path.parent) for path in readme.parent.rglob("results.json")])
+    lines = [line for line in table.splitlines() if line.startswith(("|", "Test accuracy"))]
+    assert len(lines) > 5
+    assert set(lines) <= set(readme.read_text().splitlines())

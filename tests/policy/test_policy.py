@@ -116,3 +116,18 @@ def test_json_of_something_else_is_refused():
     fields["chosen"] = []
     with pytest.raises(ValueError, match=r"missing \['selected'\], unknown \['chosen'\]"):
         Policy.from_json(json.dumps(fields))
+
+
+def test_policies_of_the_first_format_count_parameters():
+    policy = Policy.from_layers({"a": 3, "b": 5}, ["b"])
+    fields = {**policy.as_dict(), "format": "swr_keras.policy/1"}
+    fields["num_parameters"] = fields.pop("sizes")
+    del fields["cost"]
+    assert Policy.from_dict(fields) == policy
+
+
+def test_probabilities_have_no_refined_reading():
+    with pytest.raises(ValueError, match="found on a super-net.*Received: reading='refined'"):
+        Policy.from_probabilities(["a"], [1], [0.5], 0.5, "refined")
+    with pytest.raises(ValueError, match="cost of a policy must be one of.*Received: 'bytes'"):
+        Policy.from_layers({"a": 3}, [], "bytes")
