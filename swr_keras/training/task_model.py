@@ -46,7 +46,8 @@ class TaskModel(TransferModel):
             )
             raise ValueError(
                 f"The policy was made for other layers than those of '{base.name}'. Differing "
-                f"(layer, size): {differing[:6]}. Learn a policy on this base."
+                f"(layer, size): {differing[:6]}. Learn a policy on this base, with the same "
+                f"`batch_norm`; here it is {batch_norm!r}."
             )
         if policy.target_cost > 0 and not policy.selected_layers:
             warnings.warn(
