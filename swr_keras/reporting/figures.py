@@ -204,7 +204,7 @@ def policy_picture(
     """Draws which layers are changed, one row a choice, as fig. 2b of arXiv 2302.13435.
 
     Layers stand in the order of the network; the height of a bar is the layer's share of the
-    parameters. Depthwise layers are so small that they have panels of their own, with another
+    base. Depthwise layers are so small that they have panels of their own, with another
     scale.
 
     Args:
