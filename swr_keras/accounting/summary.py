@@ -17,12 +17,11 @@ from swr_keras.layers.conversion import (
     merge,
     policy_layers,
 )
-from swr_keras.layers.normalization import TaskNormalization
+from swr_keras.layers.normalization import STATISTICS, TaskNormalization
 from swr_keras.layers.reparametrized import ReparametrizedLayer
 from swr_keras.layers.units import channel_bytes, folded_norms, kernel_bytes
 
 _FLOAT32_BYTES = 4
-_STATISTICS = ("moving_mean", "moving_variance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +218,7 @@ def summary(
 
 def _row(path, layer, calls, owned, flash_bytes):
     is_norm = isinstance(layer, keras.layers.BatchNormalization)
-    statistics = sum(_size(v) for v in layer.weights if is_norm and v.name in _STATISTICS)
+    statistics = sum(_size(v) for v in layer.weights if is_norm and v.name in STATISTICS)
     parameters = sum(map(_size, layer.weights)) - statistics
     if isinstance(layer, ReparametrizedLayer):
         parameters = layer.num_parameters()

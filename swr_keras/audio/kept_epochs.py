@@ -1,5 +1,6 @@
 """Epochs of batches that are computed once and kept in memory."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -33,11 +34,13 @@ class KeptEpochs:
 
     def batches(self, batch_size: int, first_epoch: int) -> tf.data.Dataset:
         """Returns the batches of an epoch and of all that follow, without end."""
-        spec = self._compute(batch_size, first_epoch).element_spec
-        dataset = tf.data.Dataset.from_generator(
-            lambda: self._from(batch_size, first_epoch), output_signature=spec
+        return tf.data.Dataset.from_generator(
+            lambda: self._from(batch_size, first_epoch), output_signature=self._spec
         )
-        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    @functools.cached_property
+    def _spec(self):
+        return self._compute(1, 0).element_spec
 
     def _from(self, batch_size: int, epoch: int) -> Iterator[Batch]:
         steps = -(-self._examples // batch_size)

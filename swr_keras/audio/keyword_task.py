@@ -105,7 +105,7 @@ class KeywordTask:
         An epoch is the same each time that it is asked for, whatever trains on it, so the first
         ones are kept in memory: features cost as much time as the training of a tiny network.
         """
-        return self._epochs.batches(batch_size, first_epoch)
+        return self._epochs.batches(batch_size, first_epoch).prefetch(tf.data.AUTOTUNE)
 
     @functools.cached_property
     def _epochs(self):

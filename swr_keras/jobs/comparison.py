@@ -13,7 +13,8 @@ from scipy import stats
 from swr_keras.jobs.result import CLASSIFIER, CLASSIFIER_AND_NORM, FINE_TUNING, SWR
 from swr_keras.jobs.run import Run, TaskFacts
 
-_CONTROLS = ("random policy", "last layers first", CLASSIFIER, CLASSIFIER_AND_NORM)
+_WITHOUT_COST = (CLASSIFIER, CLASSIFIER_AND_NORM)
+_CONTROLS = ("random policy", "last layers first", *_WITHOUT_COST)
 _BACKBONE = ("pretrained", "backbone")
 _PATHS = ("base", "data_dir", "noise_dir", "output_dir", "test_dir", "unheard_noise_dir")
 _AVERAGED = ("validation_accuracy", "testing_accuracy", "achieved_cost", "flash_bytes")
@@ -141,8 +142,9 @@ def _section(entries):
     if entries[0].fold is None:
         counts = [count // len(entries) for count in counts]
     return (
-        f"**{task.name}** ({base}, {_repeats(entries)}; accuracy on {counts[0]:,} validation and "
-        f"{counts[1]:,} test examples)\n\n" + "\n".join(_table([entry.rows for entry in entries]))
+        f"**{task.name}** ({base}, {_repeats(len(entries), entries[0].fold)}; accuracy on "
+        f"{counts[0]:,} validation and {counts[1]:,} test examples)\n\n"
+        + "\n".join(_table([entry.rows for entry in entries]))
     )
 
 
@@ -198,7 +200,7 @@ def _surpluses(repeats, where):
         for cost in costs:
             each = [fmean(found) for runs in repeats if (found := _points(runs, control, cost))]
             if each:
-                count = _repeats([entries[0] for entries in repeats][: len(each)])
+                count = _repeats(len(each), repeats[0][0].fold)
                 parts.append(f"{_interval(each, '+.1f')} at c = {cost:g} ({count})")
         if parts:
             yield f"Test accuracy of SWR minus {control}{where}, in points: {', '.join(parts)}."
@@ -206,27 +208,20 @@ def _surpluses(repeats, where):
 
 def _points(entries, control, cost):
     """By how many points SWR surpasses a control in each of the entries that have both."""
-    pairs = [
-        (entry.rows.get((SWR, cost)), entry.rows.get((control, cost)) or _free(entry, control))
-        for entry in entries
-    ]
-    return [
-        100 * (ours["testing_accuracy"] - theirs["testing_accuracy"])
-        for ours, theirs in pairs
-        if ours and theirs
-    ]
+    pairs = [[_accuracy(entry.rows, name, cost) for name in (SWR, control)] for entry in entries]
+    return [100 * (ours - theirs) for ours, theirs in pairs if None not in (ours, theirs)]
 
 
-def _free(entry, control):
-    """The row of a control that is told no cost."""
-    if control not in (CLASSIFIER, CLASSIFIER_AND_NORM):
-        return None
-    return next((row for (name, _), row in entry.rows.items() if name == control), None)
+def _accuracy(rows, method, cost):
+    """Test accuracy of a method at a target cost, or of one that is told none."""
+    if method in _WITHOUT_COST:
+        return _test(rows, method)
+    return rows[method, cost]["testing_accuracy"] if (method, cost) in rows else None
 
 
-def _repeats(entries):
-    what = "seed" if entries[0].fold is None else "fold"
-    return f"1 {what}" if len(entries) == 1 else f"{len(entries)} {what}s"
+def _repeats(count, fold):
+    what = "seed" if fold is None else "fold"
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _known(values: Sequence[float], form: str) -> str:

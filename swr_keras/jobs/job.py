@@ -91,6 +91,11 @@ class Job(abc.ABC):
         return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()
 
 
+def work(plan: Mapping[str, tuple[int, int]]) -> int:
+    """Returns the examples that all trainings of a plan see."""
+    return sum(examples for _, examples in plan.values())
+
+
 def by_name(logs: list[dict[str, float]]) -> dict[str, list[float]]:
     """Turns the logs of epochs into lists by name."""
     return {name: [epoch[name] for epoch in logs] for name in (logs[0] if logs else ())}

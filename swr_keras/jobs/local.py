@@ -8,7 +8,7 @@ import keras
 
 from swr_keras.files import read_json, write_atomically
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.job import Job
+from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.progress import Progress
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.task import MeasuredTask
@@ -41,7 +41,7 @@ class LocalPlace:
 
     def share_done(self, job: Job, plan: Mapping[str, tuple[int, int]]) -> float:
         """Returns the share of a job's trainings that an interrupted attempt did."""
-        total = sum(examples for _, examples in plan.values())
+        total = work(plan)
         done = 0.0
         for training, (epochs, examples) in plan.items():
             path = self.state(job, training)
@@ -96,10 +96,7 @@ def run_local(
     if len(left) < len(jobs):
         report(f"{len(jobs) - len(left)} of {len(jobs)} jobs were done before.")
     plans = {job.title: job.plan(tasks[job.task]) for job in left}
-    progress = Progress(
-        {title: sum(examples for _, examples in plan.values()) for title, plan in plans.items()},
-        report,
-    )
+    progress = Progress({title: work(plan) for title, plan in plans.items()}, report)
     for job in left:
         folder.begin(job)
         with progress.stage(job.title, place.share_done(job, plans[job.title])):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.job import Job
+from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.local import LocalPlace, run_local
 from swr_keras.jobs.progress import minutes
 from swr_keras.jobs.result import Result
@@ -61,11 +61,10 @@ def run_parallel(
 
 
 class _Lane:
-    """A process that does one job at a time and remembers which tasks it has seen."""
+    """A process that remembers which tasks it has seen."""
 
     def __init__(self, folder, tasks, threads):
         self.tasks: set[str] = set()
-        self.job: Job | None = None
         self.pool = concurrent.futures.ProcessPoolExecutor(
             1,
             mp_context=multiprocessing.get_context("spawn"),
@@ -78,7 +77,6 @@ class _Lane:
         return min(ready, key=lambda job: (job.task not in self.tasks, job.task in others))
 
     def begin(self, job: Job) -> concurrent.futures.Future[Result]:
-        self.job = job
         self.tasks.add(job.task)
         return self.pool.submit(_do, job)
 
@@ -91,9 +89,10 @@ def _run(waiting, done, folder, tasks, workers, report):
     lanes = [_Lane(folder, tasks, threads) for _ in range(min(workers, len(waiting)))]
     try:
         while waiting or running:
-            for lane in lanes:
+            busy = [lane for lane, _ in running.values()]
+            for lane in (lane for lane in lanes if lane not in busy):
                 ready = [job for job in waiting if all(need.title in done for need in job.needs)]
-                if lane.job is None and ready:
+                if ready:
                     others = {task for other in lanes if other is not lane for task in other.tasks}
                     job = lane.choose(ready, others)
                     waiting.remove(job)
@@ -104,8 +103,7 @@ def _run(waiting, done, folder, tasks, workers, report):
                 running, return_when=concurrent.futures.FIRST_COMPLETED
             )
             for future in finished:
-                lane, job = running.pop(future)
-                lane.job = None
+                _, job = running.pop(future)
                 results[job.title] = _result(future, job)
                 folder.finish(job, results[job.title])
                 done.add(job.title)
@@ -123,7 +121,7 @@ def _run(waiting, done, folder, tasks, workers, report):
 def _result(future, job):
     try:
         return future.result()
-    except concurrent.futures.process.BrokenProcessPool:
+    except concurrent.futures.BrokenExecutor:
         raise OSError(
             f"The process that did '{job.title}' was ended from outside, perhaps for lack of "
             "memory. Run again, with fewer workers or 1; finished jobs are kept."
@@ -137,10 +135,7 @@ class _Status:
         self.report = report
         self.total = len(jobs)
         self.number = 0
-        self.work = {
-            job.title: sum(examples for _, examples in job.plan(tasks[job.task]).values())
-            for job in jobs
-        }
+        self.work = {job.title: work(job.plan(tasks[job.task])) for job in jobs}
         self.all_work = sum(self.work.values())
         self.start = time.monotonic()
         self.starts: dict[str, float] = {}
@@ -152,7 +147,8 @@ class _Status:
     def finished(self, job):
         self.number += 1
         now = time.monotonic()
-        left = sum(work for work in self.work.values()) - self.work.pop(job.title)
+        del self.work[job.title]
+        left = sum(self.work.values())
         done = self.all_work - left
         rest = f", about {minutes((now - self.start) * left / done)} left" if done else ""
         self.report(

@@ -27,7 +27,7 @@ class PolicyUnit:
         parameters: Weights that a task owns where the gate is open (N_l of the paper); of batch
             norm, a scale and a shift a channel.
         flash_bytes: Bytes of int8 flash that they take where the gate is open and not where it is
-            closed, see `flash_bytes`.
+            closed, see `accounting.summary`.
         kind: "pointwise", "depthwise", "separable", "dense", "convolution" or "normalization".
     """
 
