@@ -48,6 +48,11 @@ def write_atomically(path: str | os.PathLike, data: bytes):
         temporary.write_bytes(data)
 
 
+def write_json(path: str | os.PathLike, values: Any):
+    """Writes values as indented JSON, whole or not at all."""
+    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+
+
 def read_bytes(path: str | os.PathLike, *, kind: str, most_bytes: int = _MOST_BYTES) -> bytes:
     """Reads a file from outside: only a regular one, and of no more than a known size.
 

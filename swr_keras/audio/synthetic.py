@@ -84,7 +84,7 @@ def synthetic_corpus(
         cache: Folder for the corpus. None: `swr_keras` in `$XDG_CACHE_HOME` or in `~/.cache`.
         speakers: Number of persons, at least 12.
         seed: Of everything drawn.
-        progress: Called with the finished share, from 0 to 1; the last call says 1.
+        progress: Called with the finished share, from 0 to 1, while the corpus is built.
 
     Returns:
         `{"english": folder, "mandarin": folder, "words": folder}`, the last one for the base.
@@ -115,8 +115,8 @@ def synthetic_corpus(
             for step, _ in enumerate(_write_folders(temporary, espeak, drawn, seed)):
                 if progress:
                     progress(step / steps)
-    if progress:
-        progress(1.0)
+        if progress:
+            progress(1.0)
     return {name: folder / name for name in _FOLDERS}
 
 

@@ -1,6 +1,5 @@
 """The files that bring a model to a device."""
 
-import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import Any
 from swr_keras.device.c_array import c_array
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.manifest import manifest
-from swr_keras.files import write_atomically
+from swr_keras.files import write_atomically, write_json
 
 
 def write_deployment(
@@ -49,9 +48,8 @@ def write_deployment(
         calibration_names=calibration_names,
         accuracy=accuracy,
     )
-    text = json.dumps(description, indent=1, ensure_ascii=False)
     write_atomically(folder / f"{name}.tflite", data)
     write_atomically(folder / f"{name}.h", header.encode())
     write_atomically(folder / f"{name}.cc", source.encode())
-    write_atomically(folder / f"{name}.json", text.encode())
+    write_json(folder / f"{name}.json", description)
     return description

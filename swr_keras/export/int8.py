@@ -31,7 +31,7 @@ from swr_keras.export.verify import Verification, verify_int8
 from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (1.0, 0.9, 0.5)
-_MAX_COMPARED = 64
+_MAX_COMPARED = 256
 _MAX_VERIFIED = 32
 _CURES = {
     "ELU": "LeakyReLU",

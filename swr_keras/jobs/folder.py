@@ -11,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from swr_keras.files import UNFINISHED, read_json, write_atomically
+from swr_keras.files import UNFINISHED, read_json, write_json
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.result import Result
 
@@ -68,7 +68,7 @@ class RunFolder:
         try:
             for unfinished in self.path.rglob(UNFINISHED):
                 unfinished.unlink()
-            _write_json(self.path / _SETTINGS, settings)
+            write_json(self.path / _SETTINGS, settings)
             yield
         finally:
             lock.release()
@@ -111,11 +111,16 @@ class RunFolder:
     def begin(self, job: Job) -> None:
         """Writes down what a job is."""
         self.state(job).mkdir(exist_ok=True)
-        _write_json(self.state(job) / _JOB, job.spec())
+        write_json(self.state(job) / _JOB, job.spec())
+
+    def results(self, jobs: Iterable[Job]) -> dict[str, Result]:
+        """Returns the results of those of the jobs that are finished, by title."""
+        found = {job.title: self.result(job) for job in jobs}
+        return {title: result for title, result in found.items() if result is not None}
 
     def finish(self, job: Job, result: Result) -> None:
         """Writes the result of a job and removes the states that it needs no more."""
-        _write_json(self.state(job) / _RESULT, result.as_dict())
+        write_json(self.state(job) / _RESULT, result.as_dict())
         shutil.rmtree(self.state(job) / "states", ignore_errors=True)
 
     def _read(self, job, name):
@@ -129,10 +134,6 @@ class RunFolder:
                 f"'{path}' is damaged ({error}). Remove the folder '{path.parent}' to do this job "
                 "again."
             ) from None
-
-
-def _write_json(path, values):
-    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
 
 
 def _flat(values, prefix=""):

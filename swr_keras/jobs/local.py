@@ -1,12 +1,11 @@
 """The engine that does the jobs of a run in turn, in this process."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
 
-from swr_keras.files import read_json, write_atomically
+from swr_keras.files import read_json, write_json
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.progress import Progress
@@ -57,8 +56,7 @@ class LocalPlace:
 
     def keep_base(self, base, labels):
         save_model(base, self.path / _MODEL)
-        content = json.dumps({"labels": labels}, indent=1, ensure_ascii=False)
-        write_atomically(self.path / _LABELS, content.encode())
+        write_json(self.path / _LABELS, {"labels": labels})
         self._base = base, labels
 
     def base(self):
@@ -92,13 +90,15 @@ def run_local(
     """
     folder.check(jobs)
     place = LocalPlace(folder, tasks, verbose)
-    left = [job for job in jobs if folder.result(job) is None]
-    if len(left) < len(jobs):
-        report(f"{len(jobs) - len(left)} of {len(jobs)} jobs were done before.")
+    results = folder.results(jobs)
+    if results:
+        report(f"{len(results)} of {len(jobs)} jobs were done before.")
+    left = [job for job in jobs if job.title not in results]
     plans = {job.title: job.plan(tasks[job.task]) for job in left}
     progress = Progress({title: work(plan) for title, plan in plans.items()}, report)
     for job in left:
         folder.begin(job)
         with progress.stage(job.title, place.share_done(job, plans[job.title])):
-            folder.finish(job, job.run(place))
-    return [place.result(job) for job in jobs]
+            results[job.title] = job.run(place)
+            folder.finish(job, results[job.title])
+    return [results[job.title] for job in jobs]

@@ -45,8 +45,7 @@ def run_parallel(
     if workers == 1:
         return run_local(jobs, folder, tasks, verbose=verbose, report=report)
     folder.check(jobs)
-    known = {job.title: folder.result(job) for job in jobs}
-    results = {title: result for title, result in known.items() if result is not None}
+    results = folder.results(jobs)
     if results:
         report(f"{len(results)} of {len(jobs)} jobs were done before.")
     left = [job for job in jobs if job.title not in results]

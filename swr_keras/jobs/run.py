@@ -1,14 +1,13 @@
 """All results of a run, with what is needed to read them."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
-from swr_keras.files import read_json, write_atomically
+from swr_keras.files import read_json, write_json
 from swr_keras.jobs.result import Result, unpack_bits
 from swr_keras.jobs.schema import conform
 
@@ -116,8 +115,7 @@ class Run:
             **dataclasses.asdict(self),
             "results": [result.as_dict() for result in self.results],
         }
-        text = json.dumps(values, indent=1, ensure_ascii=False)
-        write_atomically(pathlib.Path(folder) / FILE, text.encode())
+        write_json(pathlib.Path(folder) / FILE, values)
 
     @classmethod
     def from_dict(cls, values: Any) -> "Run":

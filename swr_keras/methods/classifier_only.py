@@ -21,8 +21,8 @@ class ClassifierOnly(Method):
     fit: Fit = Fit(learning_rate=1e-2)
     batch_norm: str = "frozen"
 
-    def choose(self, sizes, target_cost, *, seed):
-        return Policy.from_layers(sizes, [], self.cost)
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        return Policy.from_layers(self.sizes(base, head), [], self.cost)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

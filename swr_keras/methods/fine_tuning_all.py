@@ -19,5 +19,6 @@ class FineTuningAll(Method):
 
     batch_norm: str = "affine"
 
-    def choose(self, sizes, target_cost, *, seed):
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        sizes = self.sizes(base, head)
         return Policy.from_layers(sizes, list(sizes), self.cost)

@@ -20,5 +20,5 @@ class FixedPolicy(Method):
 
     layers: tuple[str, ...] = ()
 
-    def choose(self, sizes, target_cost, *, seed):
-        return Policy.from_layers(sizes, self.layers, self.cost)
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        return Policy.from_layers(self.sizes(base, head), self.layers, self.cost)

@@ -14,5 +14,6 @@ class LastLayersFirst(Method):
 
     name: ClassVar[str] = "last layers first"
 
-    def choose(self, sizes, target_cost, *, seed):
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        sizes = self.sizes(base, head)
         return in_order(sizes, np.linspace(0.0, 1.0, len(sizes)).tolist(), target_cost, self.cost)

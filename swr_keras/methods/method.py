@@ -28,12 +28,10 @@ class Method(abc.ABC):
         cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
         name: Name in tables.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.
-        needs_search: Whether it learns what to choose.
     """
 
     name: ClassVar[str]
     needs_cost: ClassVar[bool] = True
-    needs_search: ClassVar[bool] = False
 
     fit: Fit = Fit()
     batch_norm: str = "owned"
@@ -48,15 +46,23 @@ class Method(abc.ABC):
         return self.name
 
     @abc.abstractmethod
-    def choose(self, sizes: Mapping[str, int], target_cost: float | None, *, seed: int) -> Policy:
-        """Chooses the layers to change.
+    def choose(
+        self,
+        base: keras.Model,
+        task: Task,
+        *,
+        target_cost: float | None,
+        seed: int = 0,
+        head: str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: str | int = "auto",
+    ) -> Policy:
+        """Chooses the layers to change; arguments as for `train`."""
 
-        Args:
-            sizes: Size of each layer that may change by path, in the order of the model.
-            target_cost: Share of these sizes that the task may own, in [0, 1], where it
-                `needs_cost`.
-            seed: Seed of whatever is drawn.
-        """
+    def sizes(self, base: keras.Model, head: str | None) -> dict[str, int]:
+        """Returns what each policy unit of a base costs, by path, in the order of the model."""
+        units = policy_units(base, head=head, batch_norm=self.batch_norm)
+        return {path: unit.size(self.cost) for path, unit in units.items()}
 
     def adapt(self, base: keras.Model, task: Task, **options: Any) -> TaskModel:
         """Trains the model of a task; arguments and errors are those of `train`.
@@ -102,15 +108,15 @@ class Method(abc.ABC):
         """
         if self.needs_cost:
             check_target_cost(target_cost)
+        common: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
         if policy is None:
-            units = policy_units(base, head=head, batch_norm=self.batch_norm)
-            sizes = {path: unit.size(self.cost) for path, unit in units.items()}
-            policy = self.choose(sizes, target_cost, seed=seed)
+            policy = self.choose(
+                base, task, target_cost=target_cost, seed=seed, head=head, **common
+            )
         model = TaskModel(
             base, policy, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head
         )
-        fit = self.fit.resolved(base, task)
-        return model, fit.run(model, task, state=state, callbacks=callbacks, verbose=verbose)
+        return model, self.fit.resolved(base, task).run(model, task, state=state, **common)
 
 
 def in_order(sizes: Mapping[str, int], ranks, target_cost: float, cost: str) -> Policy:

@@ -26,6 +26,7 @@ class RandomPolicy(Method):
     def title(self):
         return f"{self.name} {self.draw + 1}"
 
-    def choose(self, sizes, target_cost, *, seed):
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        sizes = self.sizes(base, head)
         generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)
         return in_order(sizes, generator.random(len(sizes)).tolist(), target_cost, self.cost)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -113,7 +113,6 @@ class SWR(Method):
     """
 
     name: ClassVar[str] = "SWR"
-    needs_search: ClassVar[bool] = True
 
     learning: PolicyLearning = PolicyLearning()
     reading: str = "refined"
@@ -125,8 +124,18 @@ class SWR(Method):
         if self.tries < 1:
             raise ValueError(f"`tries` must be at least 1. Received: {self.tries}.")
 
-    def choose(self, sizes: Mapping[str, int], target_cost, *, seed) -> Policy:
-        raise TypeError(f"'{self.name}' learns what to choose, see `train` and `read`.")
+    def choose(self, base, task, *, target_cost, seed=0, head=None, callbacks=(), verbose="auto"):
+        search, _ = self.learning.run(
+            base,
+            task,
+            batch_norm=self.batch_norm,
+            cost=self.cost,
+            seed=seed,
+            head=head,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        return self.read(search.policies, search.supernet, task, target_cost, seed)[0]
 
     def read(
         self,
@@ -146,36 +155,6 @@ class SWR(Method):
         loss = SuperNetLoss(supernet, task, _MEASURED_EXAMPLES)
         found = refine(policies, target_cost, loss, tries=self.tries, seed=seed)
         return found.policy, found.losses
-
-    def train(
-        self,
-        base,
-        task,
-        *,
-        target_cost=None,
-        seed=0,
-        head=None,
-        policy: Policy | None = None,
-        state=None,
-        callbacks=(),
-        verbose="auto",
-    ) -> tuple[TaskModel, list[dict[str, float]]]:
-        """As `Method.train`, after learning the policy unless it is given."""
-        check_target_cost(target_cost)
-        options: dict[str, Any] = {
-            "seed": seed,
-            "head": head,
-            "callbacks": callbacks,
-            "verbose": verbose,
-        }
-        if policy is None:
-            search, _ = self.learning.run(
-                base, task, batch_norm=self.batch_norm, cost=self.cost, **options
-            )
-            policy, _ = self.read(search.policies, search.supernet, task, target_cost, seed)
-        return super().train(
-            base, task, target_cost=target_cost, policy=policy, state=state, **options
-        )
 
 
 def transfer(

@@ -142,12 +142,14 @@ def _check_words(corpora, words):
 
 
 def _synthetic_folders() -> dict[str, Path]:
-    print("Making synthetic speech, once", flush=True)
     bar = keras.utils.Progbar(100, unit_name="percent", verbose=1 if sys.stdout.isatty() else 2)
-    corpus = audio.synthetic_corpus(
-        speakers=_SPEAKERS, progress=lambda share: bar.update(int(100 * share))
-    )
-    return corpus
+
+    def progress(share):
+        if share == 0:
+            print("Making synthetic speech, once", flush=True)
+        bar.update(int(100 * share))
+
+    return audio.synthetic_corpus(speakers=_SPEAKERS, progress=progress)
 
 
 def _check_folders(folders, test_folders, noise_folder):

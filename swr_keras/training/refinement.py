@@ -121,7 +121,7 @@ def refine(
     ]
     return Refined(
         policy=dataclasses.replace(own, selected=best, reading="refined"),
-        loss=measured[best],
+        loss=loss(best),  # Anew, since the least of many that dropout disturbs is too small.
         network_loss=measured[own.selected],
         random_losses=tuple(sorted(others)),
     )

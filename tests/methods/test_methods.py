@@ -127,21 +127,20 @@ def test_an_interrupted_training_ends_with_the_same_model(method, base, task, tm
         np.testing.assert_array_equal(array, whole.arrays[name], name)
 
 
-def test_draws_differ_and_depend_on_the_seed():
-    sizes = {str(index): 10 for index in range(40)}
+def test_draws_differ_and_depend_on_the_seed(task):
+    base = swr.backbones.bcresnet(1, input_shape=(20, 40, 1), num_classes=4)
 
     def drawn(draw, seed):
-        policy = RandomPolicy(draw=draw).choose(sizes, 0.3, seed=seed)
+        policy = RandomPolicy(draw=draw).choose(base, task, target_cost=0.3, seed=seed)
         return policy.selected_layers
 
     assert len({drawn(draw, seed) for draw in range(3) for seed in range(3)}) == 9
     assert drawn(1, 2) == drawn(1, 2)
 
 
-def test_last_layers_come_first(base):
-    sizes = {path: unit.parameters for path, unit in policy_units(base).items()}
-    assert list(sizes) == ["conv", "depthwise", "pointwise"]
-    policy = LastLayersFirst().choose(sizes, 0.7, seed=0)
+def test_last_layers_come_first(base, task):
+    assert list(policy_units(base)) == ["conv", "depthwise", "pointwise"]
+    policy = LastLayersFirst().choose(base, task, target_cost=0.7)
     assert policy.selected_layers == ("depthwise", "pointwise")
 
 
