@@ -1,6 +1,8 @@
 """What goes onto a device: models with their manifests, as files and as C."""
 
+from swr_keras.device.bundle import Bundle, DeviceTask
 from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_deployment
+from swr_keras.device.patch import Patch
 
-__all__ = ["c_array", "write_deployment"]
+__all__ = ["Bundle", "DeviceTask", "Patch", "c_array", "write_deployment"]
