@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +18,12 @@ from swr_keras.device.bundle_table import (
     find_table,
     table_bytes,
 )
-from swr_keras.device.flatbuffer_nodes import (
+from swr_keras.device.patch import Patch, checksum
+from swr_keras.device.slim import ordinary, read, slim
+from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer import parse, read_model
+from swr_keras.export.flatbuffer_nodes import (
+    HEADER,
     NOWHERE,
     Node,
     Placed,
@@ -27,17 +31,13 @@ from swr_keras.device.flatbuffer_nodes import (
     lay_out,
     locate,
     reachable,
+    to_file,
+    with_header,
 )
-from swr_keras.device.patch import Patch, checksum
-from swr_keras.device.slim import ordinary, read, slim
-from swr_keras.export.errors import ExportError
-from swr_keras.export.flatbuffer import parse, read_model
 from swr_keras.export.probe import check_foreign
 from swr_keras.files import read_bytes, write_atomically
 
 _ALIGNMENT = 16
-_HEADER = struct.Struct("<I4s")
-_IDENTIFIER = b"TFL3"
 _ERASED = b"\xff"  # What erased flash holds.
 
 
@@ -199,9 +199,7 @@ class Bundle:
 
     def extract(self, name: str) -> bytes:
         """Returns a task as an ordinary `.tflite` file; errors as for `model`."""
-        recorder = Recorder()
-        root = recorder.record(ordinary(read(self.model(name))))
-        return _Piece.of_task(root, name, (), 0, NOWHERE).data
+        return to_file(ordinary(read(self.model(name))))
 
     def add(self, name: str, task: DeviceTask) -> Patch:
         """Returns what adds a task, and changes nothing that others need.
@@ -306,7 +304,7 @@ class Bundle:
             labels = _label_bytes(task.name, _read_labels(self.image, task.labels))
             extents = [
                 *self._located(Recorder(), task).extents(),
-                (task.root, task.root + _HEADER.size),
+                (task.root, task.root + HEADER.size),
                 (task.labels, task.labels + len(labels)),
             ]
             needed[task.name] = np.zeros(len(self.image), bool)
@@ -330,7 +328,7 @@ class Bundle:
 
     def _located(self, recorder, task):
         root = recorder.record(read(self.image[task.root :]))
-        return locate(root, self.image, task.root + _HEADER.unpack_from(self.image, task.root)[0])
+        return locate(root, self.image, task.root + HEADER.unpack_from(self.image, task.root)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -354,11 +352,8 @@ class _Piece:
         text = _label_bytes(name, labels)
         own = [node for node in reachable(root) if node not in known.nodes]
         start, data, placed = lay_out(own, end - len(text), known)
-        first = start - _HEADER.size
-        first -= first % _ALIGNMENT
-        position = (known | placed).nodes[root]
-        header = _HEADER.pack(position - first, _IDENTIFIER).ljust(start - first, b"\0")
-        return cls(first, header + data + text, placed, end - len(text))
+        whole = with_header(root, start, data, known | placed) + text
+        return cls(end - len(whole), whole, placed, end - len(text))
 
     def segment(self, shift: int) -> Segment:
         return Segment(self.start + shift, len(self.data), zlib.crc32(self.data))

@@ -21,11 +21,12 @@ from swr_keras.export.calibration import (
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.errors import ExportError
 from swr_keras.export.examples import calibration_array, warn_of_another_scale
-from swr_keras.export.flatbuffer import FlatBuffer, parse
+from swr_keras.export.flatbuffer import FlatBuffer, parse, read_model
 from swr_keras.export.folding import avoid_rounding_ties
 from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
 from swr_keras.export.micro import MISSING
+from swr_keras.export.rescale import take_over
 from swr_keras.export.trace import check_exportable
 from swr_keras.export.verify import Verification, verify_int8
 from swr_keras.graph import copy_model
@@ -42,7 +43,7 @@ _CURES = {
 }
 
 
-def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
+def convert_int8(model: keras.Model, calibration: Any, *, like: Any = None) -> Int8Model:
     """Converts a trained model to a `.tflite` file for TFLite Micro and verifies it there.
 
     Weights are int8 with one scale per output channel, activations, input and output int8 with
@@ -57,6 +58,9 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
             the range of each activation: all of them, or without the tenth or the half that drive
             activations farthest, whichever gives outputs nearer to the float model's, see
             `calibration.by_nearness`. Up to 32 also serve the verification.
+        like: The base of a task as int8, converted here: its activation scales are taken, see
+            `rescale.take_over`, so that a `Bundle` has once what tasks don't change. `int8.
+            calibration` says how near to the float model the outputs still are.
 
     Returns:
         The model, which passed `verify_int8`. Where TFLite Micro's kernels aren't installed, its
@@ -78,7 +82,7 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
     examples = calibration_array(calibration, deployed.input_shape[1:])
     warn_of_another_scale(model, examples)
     try:
-        contents, calibrated, result = _nearest_verified(deployed, examples)
+        contents, calibrated, result = _nearest_verified(deployed, examples, like)
     except ExportError as error:
         raise _naming_the_layer(error, deployed) from error
     if not result.on_micro:
@@ -87,11 +91,11 @@ def convert_int8(model: keras.Model, calibration: Any) -> Int8Model:
 
 
 def _nearest_verified(
-    model: keras.Model, examples: np.ndarray
+    model: keras.Model, examples: np.ndarray, like: Any
 ) -> tuple[FlatBuffer, Calibration, Verification]:
     """Returns, of the candidates that can be verified, what is nearest to the float model."""
     refused = []
-    for contents, calibrated in _candidates(model, examples):
+    for contents, calibrated in _candidates(model, examples, like):
         try:
             return contents, calibrated, verify_int8(contents, _some(examples, _MAX_VERIFIED))
         except ExportError as error:
@@ -100,7 +104,7 @@ def _nearest_verified(
 
 
 def _candidates(
-    model: keras.Model, examples: np.ndarray
+    model: keras.Model, examples: np.ndarray, like: Any
 ) -> Iterator[tuple[FlatBuffer, Calibration]]:
     """Converts with each share of the examples; yields the nearest to the float model first."""
     scores = extremeness(model, examples)
@@ -109,7 +113,11 @@ def _candidates(
     compared, expected = examples[rows], outputs[rows]
     limits = np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
     kept = [scores <= limit for limit in limits]
-    candidates = [parse(data) for data in _convert(model, [examples[rows] for rows in kept])]
+    converted = _convert(model, [examples[rows] for rows in kept])
+    if like is not None:
+        base = read_model(like).data
+        converted = [take_over(data, base) for data in converted]
+    candidates = [parse(data) for data in converted]
     found = [LiteModel(each).predict(compared) for each in candidates]
     for index in by_nearness(found, expected):
         yield (

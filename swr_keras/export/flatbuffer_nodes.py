@@ -20,6 +20,10 @@ _FORMATS = {
     "Float32": "f",
     "Float64": "d",
 }
+HEADER = struct.Struct("<I4s")
+"""Where the root of a file lies, and what kind of file it is."""
+
+_IDENTIFIER = b"TFL3"
 _REFERENCE = "reference"
 _DATA_ALIGNMENT = 16  # What TFLite's schema asks for the data of buffers.
 
@@ -155,6 +159,20 @@ def _add_scalar_methods():
 
 
 _add_scalar_methods()
+
+
+def to_file(model: Any) -> bytes:
+    """Returns the contents of a `.tflite` file, of an object of the schema's object API."""
+    root = Recorder().record(model)
+    return with_header(root, *lay_out(reachable(root), 0, NOWHERE))
+
+
+def with_header(root: "Node", start: int, data: bytes, placed: "Placed") -> bytes:
+    """Puts the header of a `.tflite` file before what `lay_out` gives, aligned to 16 bytes."""
+    first = start - HEADER.size
+    first -= first % _DATA_ALIGNMENT
+    header = HEADER.pack(placed.nodes[root] - first, _IDENTIFIER)
+    return header.ljust(start - first, b"\0") + data
 
 
 def _width(form):

@@ -1,0 +1,172 @@
+"""Activation scales of an int8 model, set anew: those of the base, for a task of it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer_nodes import to_file
+
+_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_ANY_OUTPUT = (*_WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
+_FIXED_OUTPUT = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """An int8 grid: real value = scale * (q - zero_point).
+
+    Attributes:
+        scale: Step, float32.
+        zero_point: What stands for 0, -128 to 127.
+    """
+
+    scale: float
+    zero_point: int
+
+
+def _operator_names(model: schema.ModelT) -> list[str]:
+    """Returns the names of a model's operators, in order of execution."""
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    return [_NAMES[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
+
+
+def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
+    """Returns the scales that may be set, by the tensors that must have the same one.
+
+    Left out are those that an operator fixes, such as a softmax, and those of outputs.
+    """
+    graph = model.subgraphs[0]
+    group = list(range(len(graph.tensors)))
+
+    def leader(index):
+        while group[index] != index:
+            index = group[index]
+        return index
+
+    fixed = set(graph.outputs)
+    for name, operator in zip(_operator_names(model), graph.operators, strict=True):
+        outputs = list(operator.outputs)
+        if name in _FIXED_OUTPUT:
+            fixed.update(outputs)
+        elif name not in _ANY_OUTPUT:
+            inputs = [index for index in operator.inputs if index >= 0]
+            tied = [index for index in (*outputs, *inputs) if _scale_of(graph.tensors[index])]
+            for index in tied[1:]:
+                group[leader(index)] = leader(tied[0])
+    groups: dict[int, list[int]] = {}
+    for index in (*graph.inputs, *(each for op in graph.operators for each in op.outputs)):
+        groups.setdefault(leader(index), []).append(int(index))
+    held = {leader(index) for index in fixed}
+    found = {}
+    for first, members in groups.items():
+        scale = _scale_of(graph.tensors[members[0]])
+        if first not in held and scale is not None:
+            found[tuple(members)] = scale
+    return found
+
+
+def take_over(data: bytes, like: bytes) -> bytes:
+    """Returns a model with the activation scales of another one, and its equal constants.
+
+    Models of one base then have the same constants wherever a task changes nothing, so that a
+    bundle has them once. Only the scale of the output stays.
+
+    Args:
+        data: Contents of a `.tflite` file that was made here.
+        like: Those of a model of the same architecture, whatever the classes.
+
+    Raises:
+        ExportError: If the architectures differ.
+    """
+    model, base = (
+        schema.ModelT.InitFromObj(schema.Model.GetRootAs(each, 0)) for each in (data, like)
+    )
+    scales = activation_scales(base)
+    before = activation_scales(model)
+    if _operator_names(model) != _operator_names(base) or list(scales) != list(before):
+        raise ExportError(
+            "The activation scales of another model suit one of the same architecture alone. "
+            "Received: models whose operators differ. Convert the base of the task for `like`."
+        )
+    set_scales(model, scales)
+    _take_over_biases(model, base, before)
+    return to_file(model)
+
+
+def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) -> None:
+    """Sets the scales of activations, and of the biases that depend on them.
+
+    Args:
+        model: The object of a `.tflite` file; it is changed.
+        scales: New scales by tensors, of those that `activation_scales` gives.
+    """
+    graph = model.subgraphs[0]
+    before = {index: _scale_of(tensor) for index, tensor in enumerate(graph.tensors)}
+    new = {index: scale for members, scale in scales.items() for index in members}
+    for index, scale in new.items():
+        quantization = graph.tensors[index].quantization
+        quantization.scale = np.array([scale.scale], np.float32)
+        quantization.zeroPoint = np.array([scale.zero_point], np.int64)
+    for read_from, kernel, bias in _biases(model):
+        if read_from in new:
+            _set_bias(
+                model, graph.tensors[bias], graph.tensors[kernel], before[read_from], new[read_from]
+            )
+
+
+def _take_over_biases(model, base, before):
+    """Biases that differ from the base's by what was rounded twice are the base's."""
+    scale_before = {index: scale.scale for members, scale in before.items() for index in members}
+    graph, tensors = model.subgraphs[0], base.subgraphs[0].tensors
+    pairs = zip(_biases(model), _biases(base), strict=True)
+    for (read_from, _, bias), (_, _, bias_of_base) in pairs:
+        own, known = graph.tensors[bias], tensors[bias_of_base]
+        if not np.array_equal(own.quantization.scale, known.quantization.scale):
+            continue
+        ratio = scale_before.get(read_from, 0) / graph.tensors[read_from].quantization.scale[0]
+        ours, theirs = (
+            np.float64(_integers(each, of)) for each, of in ((model, own), (base, known))
+        )
+        if np.abs(ours - theirs).max() <= 0.5 * ratio + 1:
+            _set_constant(model, own, _integers(base, known))
+
+
+def _biases(model: schema.ModelT) -> Iterator[tuple[int, int, int]]:
+    """Yields what each operator with a bias reads: numbers of input, kernel and bias."""
+    graph = model.subgraphs[0]
+    for name, operator in zip(_operator_names(model), graph.operators, strict=True):
+        if name in _WITH_BIAS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            yield tuple(int(index) for index in operator.inputs[:3])  # type: ignore[misc]
+
+
+def _integers(model, tensor):
+    return np.frombuffer(bytes(bytearray(model.buffers[tensor.buffer].data)), "<i4")
+
+
+def _set_constant(model, tensor, values):
+    if sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors) > 1:
+        model.buffers.append(schema.BufferT())
+        tensor.buffer = len(model.buffers) - 1
+    model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+
+
+def _set_bias(model, bias, kernel, before, after):
+    values = np.float64(_integers(model, bias)) * before.scale / after.scale
+    _set_constant(model, bias, np.clip(np.rint(values), -(2**31) + 1, 2**31 - 1).astype("<i4"))
+    bias.quantization.scale = np.float32(after.scale) * np.asarray(kernel.quantization.scale)
+
+
+def _scale_of(tensor):
+    quantization = tensor.quantization
+    if tensor.type != schema.TensorType.INT8 or quantization is None:
+        return None
+    if quantization.scale is None or len(quantization.scale) != 1:
+        return None
+    zero = 0 if quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+    return Scale(float(quantization.scale[0]), zero)

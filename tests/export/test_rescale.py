@@ -1,0 +1,129 @@
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from keras import layers
+
+from swr_keras.backbones.bcresnet import bcresnet
+from swr_keras.export import ExportError, LiteModel, convert_int8, verify_int8
+from swr_keras.export.flatbuffer import parse
+from swr_keras.export.flatbuffer_nodes import to_file
+from swr_keras.export.rescale import Scale, activation_scales, set_scales
+
+
+def contents(data):
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+
+
+def answers(data, x):
+    model = LiteModel(parse(data))
+    return model.predict_int8(model.quantize(x))
+
+
+def network(kind):
+    """Networks whose operators tie scales, fix them, or leave them free."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 2))
+    x = layers.Conv2D(6, 3, padding="same")(x)
+    if kind == "tied":
+        x = layers.Concatenate()([layers.MaxPooling2D(2, 1, "same")(x), layers.ReLU()(x)])
+        x = layers.Reshape((4, 16, 12))(x)
+    elif kind == "fixed":
+        x = layers.Multiply()([x, layers.Activation("sigmoid")(x)])
+    x = layers.DepthwiseConv2D(3)(x)
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, layers.Conv2D(x.shape[-1], 1)(x)]))
+    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+
+
+every_kind = pytest.mark.parametrize("kind", ["free", "tied", "fixed"])
+
+
+@every_kind
+def test_the_scales_that_are_there_change_nothing(kind, toy_examples):
+    data = convert_int8(network(kind), toy_examples).data
+    model = contents(data)
+    scales = activation_scales(model)
+    assert len(scales) > 3
+    set_scales(model, scales)
+    again = to_file(model)
+    np.testing.assert_array_equal(answers(again, toy_examples), answers(data, toy_examples))
+
+
+@every_kind
+def test_other_scales_compute_the_same_up_to_rounding(kind, toy_examples):
+    net = network(kind)
+    data = convert_int8(net, toy_examples).data
+    model = contents(data)
+    wider = {
+        tensors: Scale(1.3 * scale.scale, round(scale.zero_point / 1.3))
+        for tensors, scale in activation_scales(model).items()
+    }
+    set_scales(model, wider)
+    again = to_file(model)
+    verify_int8(again, toy_examples)
+    expected = net.predict(toy_examples, verbose=0)
+    errors = [
+        np.abs(LiteModel(parse(each)).predict(toy_examples) - expected).mean()
+        for each in (data, again)
+    ]
+    assert 0 < errors[1] < 2 * errors[0] + 1 / 256
+
+
+def test_tensors_that_must_have_one_scale_are_one_group(toy_examples):
+    model = contents(convert_int8(network("tied"), toy_examples).data)
+    found = [tensors for tensors in activation_scales(model) if len(tensors) > 1]
+    assert len(found) == 1
+    scales = {float(model.subgraphs[0].tensors[index].quantization.scale[0]) for index in found[0]}
+    assert len(found[0]) >= 4
+    assert len(scales) == 1
+
+
+@pytest.fixture(scope="module")
+def base_and_task(log_mel):
+    """BC-ResNets that differ in the head and one layer, both as int8."""
+    keras.utils.set_random_seed(1)
+    base = bcresnet(1)
+    for _ in range(25):
+        base(log_mel(32, seed=0), training=True)
+    task = bcresnet(1, num_classes=5)
+    for ours, theirs in zip(task.layers[:-1], base.layers[:-1], strict=True):
+        ours.set_weights(theirs.get_weights())
+    changed = task.get_layer("stage2_block0_expand_conv")
+    changed.set_weights([1.1 * each + 0.01 for each in changed.get_weights()])
+    int8 = convert_int8(base, log_mel(48, seed=0))
+    return int8, task, convert_int8(task, log_mel(48, seed=2), like=int8)
+
+
+def test_a_task_takes_the_scales_of_its_base(base_and_task):
+    base, _, task = (
+        contents(each.data) if hasattr(each, "data") else each for each in base_and_task
+    )
+    assert activation_scales(task) == activation_scales(base)
+
+
+def test_what_a_task_does_not_change_is_the_same_bytes(base_and_task):
+    base, _, task = (
+        contents(each.data) if hasattr(each, "data") else each for each in base_and_task
+    )
+    constants = [
+        [bytes(each.data) for each in model.buffers if each.data is not None and len(each.data) > 8]
+        for model in (base, task)
+    ]
+    others = [each for each in constants[1] if each not in constants[0]]
+    # The kernel and bias of the layer and of the head, where it has one.
+    assert 2 <= len(others) <= 4
+
+
+def test_outputs_stay_near_those_of_the_float_model(base_and_task, log_mel):
+    _, task, int8 = base_and_task
+    x = log_mel(48, seed=3)
+    expected = task.predict(x, verbose=0)
+    alone = convert_int8(task, log_mel(48, seed=2))
+    errors = [np.square(LiteModel(each).predict(x) - expected).mean() for each in (alone, int8)]
+    assert max(errors) < 0.1 * expected.var()
+    assert int8.verification.num_inputs
+
+
+def test_another_architecture_is_refused(base_and_task, toy_examples):
+    with pytest.raises(ExportError, match="same architecture"):
+        convert_int8(network("free"), toy_examples, like=base_and_task[0])
