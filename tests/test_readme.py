@@ -25,11 +25,13 @@ def data_sets():
     x = rng.normal(size=(48, 12, 8, 1)).astype("float32")
     labels = np.arange(48) % 12
     dataset = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
-    return {"train": dataset, "validation": dataset, "calibration": x}
+    names = [f"word {number}" for number in range(12)]
+    return {"train": dataset, "validation": dataset, "calibration": x, "labels": names}
 
 
-def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
+def test_python_blocks_run_in_order(toy_int8, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "cantonese.tflite").write_bytes(toy_int8)
     inputs = keras.Input((12, 8, 1))
     x = layers.Conv2D(6, 3, use_bias=False)(inputs)
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
@@ -45,6 +47,7 @@ def test_python_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     assert "layers changed" in printed
     assert "full copies" in printed
     assert "accuracy" in printed
+    assert "cantonese" in printed
     assert (tmp_path / "keywords" / "mandarin.swr.safetensors").is_file()
 
 

@@ -5,10 +5,29 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from swr_keras.device.bundle import Bundle
 from swr_keras.device.c_array import c_array
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.manifest import manifest
 from swr_keras.files import write_atomically, write_json
+
+
+def write_bundle(folder: str | os.PathLike, bundle: Bundle, *, name: str) -> None:
+    """Writes `<name>.bin`, and the same as C, `<name>.h` and `<name>.cc`.
+
+    Args:
+        folder: An existing folder.
+        bundle: The bundle.
+        name: Stem of the files and of the C symbols, a C identifier.
+
+    Raises:
+        ValueError: See `c_array`.
+    """
+    folder = pathlib.Path(folder)
+    header, source = c_array(bundle.image, name)
+    bundle.save(folder / f"{name}.bin")
+    write_atomically(folder / f"{name}.h", header.encode())
+    write_atomically(folder / f"{name}.cc", source.encode())
 
 
 def write_deployment(

@@ -1,7 +1,7 @@
 """Activation scales of an int8 model, set anew: those of the base, for a task of it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -37,9 +37,11 @@ def _operator_names(model: schema.ModelT) -> list[str]:
 
 
 def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
-    """Returns the scales that may be set, by the tensors that must have the same one.
+    """Returns the scales that may be set, by the activations that must have the same one.
 
-    Left out are those that an operator fixes, such as a softmax, and those of outputs.
+    Activations are numbered in order of execution, the inputs first, since the numbers of tensors
+    depend on which constants happen to be equal. Left out are those that an operator fixes, such
+    as a softmax, and those of outputs.
     """
     graph = model.subgraphs[0]
     group = list(range(len(graph.tensors)))
@@ -60,15 +62,21 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
             for index in tied[1:]:
                 group[leader(index)] = leader(tied[0])
     groups: dict[int, list[int]] = {}
-    for index in (*graph.inputs, *(each for op in graph.operators for each in op.outputs)):
-        groups.setdefault(leader(index), []).append(int(index))
+    for number, index in enumerate(_activations(model)):
+        groups.setdefault(leader(index), []).append(number)
     held = {leader(index) for index in fixed}
-    found = {}
-    for first, members in groups.items():
-        scale = _scale_of(graph.tensors[members[0]])
-        if first not in held and scale is not None:
-            found[tuple(members)] = scale
-    return found
+    scales = {first: _scale_of(graph.tensors[first]) for first in groups}
+    return {
+        tuple(members): scale
+        for first, members in groups.items()
+        if first not in held and (scale := scales[first]) is not None
+    }
+
+
+def _activations(model):
+    """Numbers of the tensors of activations, in order."""
+    graph = model.subgraphs[0]
+    return [*graph.inputs, *(index for op in graph.operators for index in op.outputs)]
 
 
 def take_over(data: bytes, like: bytes) -> bytes:
@@ -104,16 +112,17 @@ def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) ->
 
     Args:
         model: The object of a `.tflite` file; it is changed.
-        scales: New scales by tensors, of those that `activation_scales` gives.
+        scales: New scales by activations, of those that `activation_scales` gives.
     """
     graph = model.subgraphs[0]
     before = {index: _scale_of(tensor) for index, tensor in enumerate(graph.tensors)}
-    new = {index: scale for members, scale in scales.items() for index in members}
+    activations = _activations(model)
+    new = {activations[n]: scale for members, scale in scales.items() for n in members}
     for index, scale in new.items():
         quantization = graph.tensors[index].quantization
         quantization.scale = np.array([scale.scale], np.float32)
         quantization.zeroPoint = np.array([scale.zero_point], np.int64)
-    for read_from, kernel, bias in _biases(model):
+    for read_from, kernel, bias in _biases(model).values():
         if read_from in new:
             _set_bias(
                 model, graph.tensors[bias], graph.tensors[kernel], before[read_from], new[read_from]
@@ -122,11 +131,15 @@ def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) ->
 
 def _take_over_biases(model, base, before):
     """Biases that differ from the base's by what was rounded twice are the base's."""
-    scale_before = {index: scale.scale for members, scale in before.items() for index in members}
+    activations = _activations(model)
+    scale_before = {
+        activations[number]: scale.scale for members, scale in before.items() for number in members
+    }
     graph, tensors = model.subgraphs[0], base.subgraphs[0].tensors
-    pairs = zip(_biases(model), _biases(base), strict=True)
-    for (read_from, _, bias), (_, _, bias_of_base) in pairs:
-        own, known = graph.tensors[bias], tensors[bias_of_base]
+    biases, biases_of_base = _biases(model), _biases(base)
+    for number in biases.keys() & biases_of_base.keys():  # A bias of zeros may be left out.
+        read_from, _, bias = biases[number]
+        own, known = graph.tensors[bias], tensors[biases_of_base[number][-1]]
         if not np.array_equal(own.quantization.scale, known.quantization.scale):
             continue
         ratio = scale_before.get(read_from, 0) / graph.tensors[read_from].quantization.scale[0]
@@ -137,12 +150,15 @@ def _take_over_biases(model, base, before):
             _set_constant(model, own, _integers(base, known))
 
 
-def _biases(model: schema.ModelT) -> Iterator[tuple[int, int, int]]:
-    """Yields what each operator with a bias reads: numbers of input, kernel and bias."""
-    graph = model.subgraphs[0]
-    for name, operator in zip(_operator_names(model), graph.operators, strict=True):
-        if name in _WITH_BIAS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-            yield tuple(int(index) for index in operator.inputs[:3])  # type: ignore[misc]
+def _biases(model):
+    """Returns what operators with a bias read, by number: the tensors of input, kernel and bias."""
+    return {
+        number: tuple(operator.inputs[:3])
+        for number, (name, operator) in enumerate(
+            zip(_operator_names(model), model.subgraphs[0].operators, strict=True)
+        )
+        if name in _WITH_BIAS and len(operator.inputs) > 2 and operator.inputs[2] >= 0
+    }
 
 
 def _integers(model, tensor):

@@ -1,4 +1,4 @@
-"""The job that brings a model to a device."""
+"""The jobs that bring the base and its tasks to a device."""
 
 import dataclasses
 import hashlib
@@ -6,22 +6,59 @@ import re
 
 from swr_keras.device import write_deployment
 from swr_keras.export import LiteModel, convert_int8
+from swr_keras.export.flatbuffer import parse
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel
+from swr_keras.jobs.result import Result
 from swr_keras.model_files import load_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertBase(Job):
+    """Converts the base to int8, whose activation scales its tasks take.
+
+    Attributes:
+        base: The job that makes the base.
+        calibration_examples: Training examples that it is calibrated on.
+    """
+
+    base: Job
+    calibration_examples: int
+
+    @property
+    def title(self):
+        return "base, int8"
+
+    @property
+    def needs(self):
+        return (self.base,)
+
+    def settings(self):
+        return {"calibration_examples": self.calibration_examples}
+
+    def run(self, place):
+        examples = place.tasks[self.task].calibration(self.calibration_examples)
+        convert_int8(place.base()[0], examples).save(self.outcome(place))
+        return Result(kind="base", title=self.title, task=self.task)
+
+    def outcome(self, place):
+        """Returns the file of the base."""
+        return place.path / "base_int8.tflite"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertInt8(Job):
-    """Converts a model to int8, verifies and measures it.
+    """Converts the model of a task to int8, verifies and measures it.
 
     Attributes:
         model: The job that trains it.
+        base: The job that converts the base.
         calibration_examples: Training examples that it is calibrated on.
     """
 
     model: AdaptModel
+    base: ConvertBase
     calibration_examples: int
 
     @property
@@ -30,7 +67,7 @@ class ConvertInt8(Job):
 
     @property
     def needs(self):
-        return (self.model,)
+        return (self.model, self.base)
 
     def settings(self):
         return {"calibration_examples": self.calibration_examples}
@@ -40,7 +77,8 @@ class ConvertInt8(Job):
         folder = self.model.folder(place)
         trained = place.result(self.model)
         merged = load_model(folder / "model.keras")
-        int8 = convert_int8(merged, task.calibration(self.calibration_examples))
+        base = parse(self.base.outcome(place).read_bytes())
+        int8 = convert_int8(merged, task.calibration(self.calibration_examples), like=base)
         measured = measure(LiteModel(int8), task)
         name = c_name(self.task, self.model.target_cost)
         description = write_deployment(
@@ -72,5 +110,10 @@ class ConvertInt8(Job):
 def c_name(task: str, cost: float | None) -> str:
     """Returns a C identifier for an int8 model, so that one firmware can hold all of a run's."""
     if not (task.isascii() and task.isidentifier()):
-        task = f"task_{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+        task = hashed_name(task)
     return re.sub(r"\W", "_", f"{task}_c{cost:g}_int8")
+
+
+def hashed_name(task: str) -> str:
+    """Returns a short name of ASCII letters for a task whose own name doesn't do."""
+    return f"task_{hashlib.sha256(task.encode()).hexdigest()[:8]}"

@@ -10,7 +10,7 @@ from swr_keras import backbones
 from swr_keras.audio.keyword_task import KeywordTask, own_names
 from swr_keras.files import read_json
 from swr_keras.jobs.base import GivenBase, TrainBase
-from swr_keras.jobs.int8 import ConvertInt8
+from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel, ChoosePolicy, LearnPolicies, TryBase
 from swr_keras.model_files import load_model
@@ -22,7 +22,11 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
     """Returns the jobs of a run, each after those that it needs."""
     base = _base_job(settings, base_task)
     labels = base.labels if isinstance(base, GivenBase) else base_task.labels
-    jobs: list[Job] = [base]
+    clips = settings.int8.calibration_clips
+    base_int8 = ConvertBase(
+        base=base, calibration_examples=clips, task=base.task, data=base.data, seed=base.seed
+    )
+    jobs: list[Job] = [base, base_int8]
     swr = settings.swr
     for task in tasks:
         common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
@@ -37,8 +41,8 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
         for cost in settings.transfer.target_cost:
             choice = ChoosePolicy(search=search, method=swr, target_cost=cost, **common)
             model = AdaptModel(base=base, method=swr, target_cost=cost, choice=choice, **common)
-            clips = settings.int8.calibration_clips
-            jobs += [choice, model, ConvertInt8(model=model, calibration_examples=clips, **common)]
+            int8 = ConvertInt8(model=model, base=base_int8, calibration_examples=clips, **common)
+            jobs += [choice, model, int8]
             jobs += [
                 AdaptModel(base=base, method=each, target_cost=cost, **common)
                 for each in settings.same_cost

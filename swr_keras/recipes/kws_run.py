@@ -13,6 +13,7 @@ import tensorflow as tf
 from swr_keras.accounting import summary
 from swr_keras.audio.keyword_task import combine
 from swr_keras.files import write_atomically
+from swr_keras.jobs.bundle import write_bundles
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.parallel import run_parallel
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
@@ -36,6 +37,8 @@ _FILES = {
     "<task>/c<cost>/<task>_c<cost>_int8.tflite": "int8 for TFLite Micro, verified on its kernels",
     "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
     "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
+    "bundle_c<cost>_int8.bin, .h, .cc": "all tasks in one image, and as a C array",
+    "base_int8.tflite": "the base, whose activation scales all tasks take",
     "<task>/policies.safetensors": "the policies of every cost, as the policy network gives them",
     "<task>/supernet.safetensors": "what the super-net changes of the base",
     "<task>/<method>/": "the same of the methods that it is compared with",
@@ -91,7 +94,9 @@ def run(settings: KwsSettings) -> None:
         page = folder.path / "report.html"
         text = render_report(found, title=_title(settings), files=_FILES)
         write_atomically(page, text.encode())
+        bundles = write_bundles(found, folder.path)
     print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}\n\n{gains(found)}")
+    print("\n".join(bundles))
 
 
 def _facts(base, input_shape):

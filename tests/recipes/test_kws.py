@@ -11,6 +11,7 @@ import soundfile
 from absl import flags
 
 import swr_keras as swr
+from swr_keras.device import Bundle
 from swr_keras.export import LiteModel
 from swr_keras.jobs.run import Run
 from swr_keras.recipes import kws, native_lines
@@ -180,7 +181,7 @@ def finished(tmp_path_factory, folders):
 @pytest.mark.slow
 def test_command_from_recordings_to_verified_files(finished):
     output, printed = finished
-    assert "[1/11] base (0:00 min elapsed" in printed
+    assert "[1/12] base (0:00 min elapsed" in printed
     assert "min left)" in printed
     assert json.loads((output / "base.json").read_text())["labels"] == [
         *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
@@ -191,6 +192,9 @@ def test_command_from_recordings_to_verified_files(finished):
     assert run.settings["learning_rate"] == 0.02
     assert run.base.name == base.name
     report = (output / "report.html").read_text()
+    bundle = Bundle.load(output / "bundle_c0_2_int8.bin")
+    assert bundle.names == tuple(facts.name for facts in run.tasks)
+    assert "bundle_c0_2_int8.bin has 2 tasks" in printed
     assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
     for facts, labels in zip(
         run.tasks,
@@ -214,6 +218,9 @@ def test_command_from_recordings_to_verified_files(finished):
         np.testing.assert_array_equal(swr.merge(again)(x), merged(x))
         model = LiteModel(folder / f"{task}_c0_2_int8.tflite", engine="tflm")
         assert model.predict(x).shape == (4, len(labels))
+        bundled = LiteModel(bundle.model(task), engine="tflm")
+        np.testing.assert_array_equal(bundled.predict(x), model.predict(x))
+        assert bundle.labels(task) == labels
         manifest = json.loads((folder / f"{task}_c0_2_int8.json").read_text())
         assert manifest["labels"] == list(labels)
         assert len(manifest["calibration"]) == min(20, facts.examples["training"])
@@ -236,7 +243,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(state, finished, fold
     done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Going on with the run" in done.stdout
-    assert "of 11 jobs were done before" in done.stdout
+    assert "of 12 jobs were done before" in done.stdout
     assert "% done before" in done.stdout
     for task in ("english", "mandarin"):
         paths = [f"{task}/c0.2/{task}_c0_2_int8.tflite", f"{task}/c0.2/policy.json"]
@@ -250,14 +257,14 @@ def test_jobs_side_by_side_find_what_jobs_in_turn_find(finished, folders, tmp_pa
     output = tmp_path / "run"
     done = subprocess.run(command(folders, output, 2), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "[10/10] " in done.stdout
+    assert "[11/11] " in done.stdout
     found, expected = Run.load(output), Run.load(finished[0])
     assert [result.title for result in found.results] == [r.title for r in expected.results]
     assert {path.name for path in output.rglob("*.tflite")} == {
         path.name for path in finished[0].rglob("*.tflite")
     }
     again = subprocess.run(command(folders, output, 2), capture_output=True, text=True, check=False)
-    assert "11 of 11 jobs were done before" in again.stdout
+    assert "12 of 12 jobs were done before" in again.stdout
 
 
 @pytest.mark.slow
@@ -270,7 +277,7 @@ def test_a_finished_run_is_left_alone_by_other_settings_and_does_no_job_twice(fi
     assert {path: path.read_bytes() for path in before} == before
     done = subprocess.run(again, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "11 of 11 jobs were done before" in done.stdout
+    assert "12 of 12 jobs were done before" in done.stdout
     assert "Epoch" not in done.stdout
 
 
