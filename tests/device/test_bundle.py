@@ -1,79 +1,30 @@
 import dataclasses
 import zlib
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from swr_keras.device.bundle import Bundle, DeviceTask
 from swr_keras.device.bundle_table import Segment, find_table
 from swr_keras.device.patch import Patch
 from swr_keras.device.slim import read
-from swr_keras.export import ExportError, LiteModel, convert_int8, verify_int8
+from swr_keras.export import ExportError, LiteModel, verify_int8
 from swr_keras.export.flatbuffer import parse
 
-LABELS = {"english": ("no", "yes"), "mandarin": ("不", "是"), "french": ("non", "oui")}
 ROOM = 64 * 1024
-
-
-def examples(seed=0):
-    return np.random.default_rng(seed).normal(size=(16, 12, 10, 1)).astype("float32")
-
-
-def network(task):
-    """Tasks that share all kernels but those of the last convolution and the head."""
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((12, 10, 1))
-    x = inputs
-    for filters in (8, 12):
-        x = layers.Conv2D(filters, 3, padding="same")(x)
-        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.ReLU()(x)
-    x = layers.Conv2D(6, 1, name="own")(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
-    random = np.random.default_rng(list(LABELS).index(task))
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.gamma.assign(random.uniform(0.5, 1.5, layer.gamma.shape))
-        elif layer.name in ("own", "head"):
-            layer.set_weights([random.normal(size=each.shape) for each in layer.get_weights()])
-    for _ in range(200):
-        model(examples(), training=True)
-    return model
-
-
-@pytest.fixture(scope="session")
-def int8():
-    """The models of three tasks."""
-    return {name: convert_int8(network(name), examples()) for name in LABELS}
-
-
-@pytest.fixture(scope="session")
-def tasks(int8):
-    return {name: DeviceTask(int8[name], LABELS[name]) for name in LABELS}
-
-
-@pytest.fixture
-def first(tasks):
-    """Two tasks, with room for more."""
-    return Bundle.build(
-        {name: tasks[name] for name in ("english", "mandarin")}, image_bytes=ROOM, slot_bytes=512
-    )
+INPUTS = np.random.default_rng(1).normal(size=(16, 12, 10, 1)).astype("float32")
 
 
 def answers(data):
     model = LiteModel(parse(data))
-    return model.predict_int8(model.quantize(examples(1)))
+    return model.predict_int8(model.quantize(INPUTS))
 
 
-def assert_same(bundle, int8, names=None):
+def assert_same(bundle, tasks, names=None):
     for name in names or bundle.names:
         for data in (bundle.model(name), bundle.extract(name)):
-            np.testing.assert_array_equal(answers(data), answers(int8[name].data))
-        assert bundle.labels(name) == LABELS[name]
+            np.testing.assert_array_equal(answers(data), answers(tasks[name].model.data))
+        assert bundle.labels(name) == tasks[name].labels
 
 
 def kernels(model):
@@ -83,28 +34,27 @@ def kernels(model):
     return {bytes(each) for each in constants if each is not None and len(each) > 60}
 
 
-def test_every_task_computes_what_its_own_file_does(tasks, int8):
+def test_every_task_computes_what_its_own_file_does(tasks):
     bundle = Bundle.build(tasks)
-    assert bundle.names == tuple(LABELS)
+    assert bundle.names == tuple(tasks)
     assert not bundle.broken
-    assert_same(bundle, int8)
+    assert_same(bundle, tasks)
 
 
-def test_on_the_kernels_of_a_device(tasks, int8):
+def test_on_the_kernels_of_a_device(tasks):
     pytest.importorskip("tflite_micro")
     bundle = Bundle.build(tasks)
     for name in bundle.names:
-        own, rooted = (
-            LiteModel(parse(data), engine="tflm") for data in (int8[name].data, bundle.model(name))
-        )
-        q = own.quantize(examples(1))
+        own = LiteModel(tasks[name].model, engine="tflm")
+        rooted = LiteModel(parse(bundle.model(name)), engine="tflm")
+        q = own.quantize(INPUTS)
         np.testing.assert_array_equal(own.predict_int8(q), rooted.predict_int8(q))
-        verify_int8(bundle.extract(name), examples(1))
+        verify_int8(bundle.extract(name), INPUTS)
 
 
-def test_what_tasks_share_lies_once(tasks, int8):
+def test_what_tasks_share_lies_once(tasks):
     image = Bundle.build(tasks).image
-    shared = kernels(int8["english"]) & kernels(int8["french"])
+    shared = kernels(tasks["english"].model) & kernels(tasks["french"].model)
     assert shared
     assert [image.count(kernel) for kernel in shared] == [1] * len(shared)
     alone = [len(Bundle.build({name: task}).image) for name, task in tasks.items()]
@@ -129,10 +79,10 @@ def test_the_same_tasks_give_the_same_bytes(tasks):
     assert Bundle.build(tasks).image == Bundle.build(tasks).image
 
 
-def test_an_extracted_file_is_an_ordinary_one(tasks, int8):
+def test_an_extracted_file_is_an_ordinary_one(tasks):
     extracted = Bundle.build(tasks).extract("french")
     for own, found in zip(
-        read(int8["french"].data).subgraphs[0].tensors,
+        read(tasks["french"].model.data).subgraphs[0].tensors,
         read(extracted).subgraphs[0].tensors,
         strict=True,
     ):
@@ -141,12 +91,12 @@ def test_an_extracted_file_is_an_ordinary_one(tasks, int8):
             np.testing.assert_array_equal(own.quantization.zeroPoint, found.quantization.zeroPoint)
 
 
-def test_a_task_is_added_below_what_is_there(first, tasks, int8):
+def test_a_task_is_added_below_what_is_there(first, tasks):
     patch = first.add("french", tasks["french"])
     assert patch.num_bytes < len(Bundle.build({"french": tasks["french"]}).image)
     second = first.patched(patch)
     assert second.names == ("english", "mandarin", "french")
-    assert_same(second, int8)
+    assert_same(second, tasks)
     (start, data), (place, table) = patch.writes
     assert first.image[start : start + len(data)] == b"\xff" * len(data)
     changed = {
@@ -158,22 +108,23 @@ def test_a_task_is_added_below_what_is_there(first, tasks, int8):
     assert place != first.table.place
 
 
-def test_a_task_is_replaced_removed_and_its_place_won_back(first, tasks, int8):
+def test_a_task_is_replaced_removed_and_its_place_won_back(first, tasks):
     bundle = first.patched(
-        first.replace("mandarin", DeviceTask(int8["french"], LABELS["mandarin"]))
+        first.replace("mandarin", DeviceTask(tasks["french"].model, tasks["mandarin"].labels))
     )
-    np.testing.assert_array_equal(answers(bundle.model("mandarin")), answers(int8["french"].data))
+    found, expected = bundle.model("mandarin"), tasks["french"].model.data
+    np.testing.assert_array_equal(answers(found), answers(expected))
     bundle = bundle.patched(bundle.remove("mandarin"))
     assert bundle.names == ("english",)
-    assert_same(bundle, int8)
+    assert_same(bundle, tasks)
     bundle = bundle.patched(bundle.add("mandarin", tasks["mandarin"]))
-    assert_same(bundle, int8)
+    assert_same(bundle, tasks)
     rebuilt = bundle.rebuilt()
-    assert_same(rebuilt, int8)
+    assert_same(rebuilt, tasks)
     assert len(rebuilt.image) == len(Bundle.build({n: tasks[n] for n in bundle.names}).image)
 
 
-def test_a_write_that_is_cut_short_leaves_the_tasks_as_they_were(first, tasks, int8):
+def test_a_write_that_is_cut_short_leaves_the_tasks_as_they_were(first, tasks):
     patch = first.add("french", tasks["french"])
     (start, data), (place, table) = patch.writes
     for count in range(0, len(data), 97):
@@ -188,10 +139,10 @@ def test_a_write_that_is_cut_short_leaves_the_tasks_as_they_were(first, tasks, i
         image[place : place + count] = table[:count]
         cut = Bundle(bytes(image), find_table(bytes(image)))
         assert (cut.names, cut.broken) == (first.names, ())
-    assert_same(cut, int8)
+    assert_same(cut, tasks)
 
 
-def test_a_damaged_task_is_refused_and_the_others_work(tasks, int8):
+def test_a_damaged_task_is_refused_and_the_others_work(tasks):
     bundle = Bundle.build(tasks)
     shared, *own = bundle.table.segments
     for name, segment in zip(bundle.names, own, strict=True):
@@ -199,7 +150,7 @@ def test_a_damaged_task_is_refused_and_the_others_work(tasks, int8):
         assert damaged.broken == (name,)
         with pytest.raises(ExportError, match=f"'{name}' is damaged"):
             damaged.model(name)
-        assert_same(damaged, int8, set(bundle.names) - {name})
+        assert_same(damaged, tasks, set(bundle.names) - {name})
     assert _flipped(bundle, shared.offset).broken == bundle.names
 
 
@@ -209,7 +160,7 @@ def _flipped(bundle, at):
     return Bundle(bytes(image), find_table(bytes(image)))
 
 
-def test_a_file_goes_to_disk_and_back(first, int8, tmp_path):
+def test_a_file_goes_to_disk_and_back(first, tmp_path):
     first.save(tmp_path / "bundle.bin")
     assert Bundle.load(tmp_path / "bundle.bin") == first
 
