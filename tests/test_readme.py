@@ -26,7 +26,8 @@ def data_sets():
     labels = np.arange(48) % 12
     dataset = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
     names = [f"word {number}" for number in range(12)]
-    return {"train": dataset, "validation": dataset, "calibration": x, "labels": names}
+    labels = {"labels": names, "base_labels": [*names, *map(str, range(8))]}
+    return {"train": dataset, "validation": dataset, "calibration": x, **labels}
 
 
 def test_python_blocks_run_in_order(toy_int8, tmp_path, monkeypatch, capsys):

@@ -5,34 +5,49 @@ import pathlib
 from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.device.bundle_table import NAME_BYTES
 from swr_keras.export.flatbuffer import parse
+from swr_keras.files import read_json
 from swr_keras.jobs.int8 import c_name, hashed_name
 from swr_keras.jobs.run import Run
+
+_BASE = "base"
 
 
 def write_bundles(run: Run, folder: pathlib.Path) -> list[str]:
     """Writes a bundle of all tasks for each target cost; returns a sentence on each.
+
+    The base is in it as one more task, where its classes are known: what a task doesn't change is
+    there then, whichever other tasks there are, and one that is added later brings its own alone.
 
     Args:
         run: A finished run.
         folder: Its folder, with its int8 files.
     """
     labels = {task.name: task.labels for task in run.tasks}
+    base = _base(folder)
     tasks: dict[float | None, dict[str, DeviceTask]] = {}
     for result in run.results:
         if result.kind == "int8" and result.stem:
             model = parse((folder / f"{result.stem}.tflite").read_bytes())
             fits = len(result.task.encode()) <= NAME_BYTES
             name = result.task if fits else hashed_name(result.task)
-            at_cost = tasks.setdefault(result.target_cost, {})
+            at_cost = tasks.setdefault(result.target_cost, dict(base))
             at_cost[name] = DeviceTask(model, labels[result.task])
     return [_write(folder, cost, each) for cost, each in tasks.items()]
+
+
+def _base(folder):
+    labels = read_json(folder / "base.json", kind="the class names of the base")["labels"]
+    if labels is None:
+        return {}
+    return {_BASE: DeviceTask(parse((folder / "base_int8.tflite").read_bytes()), labels)}
 
 
 def _write(folder, cost, tasks):
     bundle, name = Bundle.build(tasks), c_name("bundle", cost)
     write_bundle(folder, bundle, name=name)
     files = sum(len(task.model.data) for task in tasks.values())
+    own = [count for task, count in bundle.own_bytes.items() if task != _BASE]
     return (
-        f"{name}.bin has {len(tasks)} tasks for TFLite Micro in {len(bundle.image):,} bytes, which "
-        f"take {files:,} as files; {max(bundle.own_bytes.values()):,} at most are one task's own."
+        f"{name}.bin has {' and '.join(tasks)} for TFLite Micro in {len(bundle.image):,} bytes, "
+        f"which take {files:,} as files; {max(own):,} at most are one task's own."
     )

@@ -193,8 +193,8 @@ def test_command_from_recordings_to_verified_files(finished):
     assert run.base.name == base.name
     report = (output / "report.html").read_text()
     bundle = Bundle.load(output / "bundle_c0_2_int8.bin")
-    assert bundle.names == tuple(facts.name for facts in run.tasks)
-    assert "bundle_c0_2_int8.bin has 2 tasks" in printed
+    assert bundle.names == ("base", *(facts.name for facts in run.tasks))
+    assert "bundle_c0_2_int8.bin has base and english and mandarin for TFLite Micro" in printed
     assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
     for facts, labels in zip(
         run.tasks,
