@@ -142,7 +142,7 @@ def by_nearness(candidates: list[np.ndarray], expected: np.ndarray) -> list[int]
     by_answer = [_agreements(found, expected) for found in candidates]
     lost = [np.count_nonzero(each == 0) for each in by_answer]
     means = [each.mean() if lost[i] == min(lost) else 0.0 for i, each in enumerate(by_answer)]
-    errors = [np.mean(_bounded_errors(found, expected)) for found in candidates]
+    errors = [mean_error(found, expected) for found in candidates]
     worse = [each < max(means) - _TIED for each in means]
     return sorted(range(len(candidates)), key=lambda index: (worse[index], errors[index]))
 
@@ -164,6 +164,11 @@ def _powers(found, expected):
     found, expected = (np.float64(each).reshape(len(each), -1) for each in (found, expected))
     variation = np.mean(np.square(expected - expected.mean(axis=0)))
     return np.mean(np.square(found - expected), axis=1), variation
+
+
+def mean_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the mean error of outputs `(n, ...)`, from 0 to 1: the float ones' variation."""
+    return float(np.mean(_bounded_errors(found, expected)))
 
 
 def _is_single(outputs):

@@ -1,5 +1,6 @@
 """Conversion of a trained Keras model to int8 for TFLite Micro."""
 
+import math
 import re
 import tempfile
 import warnings
@@ -15,6 +16,7 @@ from swr_keras.export.calibration import (
     agreement,
     by_nearness,
     extremeness,
+    mean_error,
     representatives,
     snr_db,
 )
@@ -33,6 +35,8 @@ from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (1.0, 0.9, 0.5)
 _MAX_COMPARED = 256
+_WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25)
+_MOST_ERROR = 1.6
 _MAX_VERIFIED = 32
 _CURES = {
     "ELU": "LeakyReLU",
@@ -59,8 +63,9 @@ def convert_int8(model: keras.Model, calibration: Any, *, like: Any = None) -> I
             activations farthest, whichever gives outputs nearer to the float model's, see
             `calibration.by_nearness`. Up to 32 also serve the verification.
         like: The base of a task as int8, converted here: its activation scales are taken, see
-            `rescale.take_over`, so that a `Bundle` has once what tasks don't change. `int8.
-            calibration` says how near to the float model the outputs still are.
+            `rescale.take_over`, so that a `Bundle` has once what tasks don't change. All of them,
+            or, where the mean error of outputs would grow by more than 2 dB, those that are nearer
+            to the task's own.
 
     Returns:
         The model, which passed `verify_int8`. Where TFLite Micro's kernels aren't installed, its
@@ -113,22 +118,32 @@ def _candidates(
     compared, expected = examples[rows], outputs[rows]
     limits = np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
     kept = [scores <= limit for limit in limits]
-    converted = _convert(model, [examples[rows] for rows in kept])
-    if like is not None:
-        base = read_model(like).data
-        converted = [take_over(data, base) for data in converted]
-    candidates = [parse(data) for data in converted]
+    candidates = [parse(data) for data in _convert(model, [examples[rows] for rows in kept])]
     found = [LiteModel(each).predict(compared) for each in candidates]
     for index in by_nearness(found, expected):
+        contents, outputs = candidates[index], found[index]
+        if like is not None:
+            contents, outputs = _like(contents, outputs, read_model(like), compared, expected)
         yield (
-            candidates[index],
+            contents,
             Calibration(
                 examples=len(examples),
                 kept=int(kept[index].sum()),
-                agreement=agreement(found[index], expected),
-                snr_db=snr_db(found[index], expected),
+                agreement=agreement(outputs, expected),
+                snr_db=snr_db(outputs, expected),
             ),
         )
+
+
+def _like(contents, outputs, base, compared, expected):
+    """Returns a model with as many scales of the base as don't cost much, and its outputs."""
+    most = _MOST_ERROR * mean_error(outputs, expected)
+    for within in _WITHIN:
+        shared = parse(take_over(contents.data, base.data, within=within))
+        found = LiteModel(shared).predict(compared)
+        if mean_error(found, expected) <= most:
+            return shared, found
+    return contents, outputs
 
 
 def _convert(model, sets):

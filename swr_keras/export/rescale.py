@@ -1,6 +1,7 @@
 """Activation scales of an int8 model, set anew: those of the base, for a task of it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ _NAMES = {
 }
 _WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _ANY_OUTPUT = (*_WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
+_NEAR_ZERO = 0.05
 _FIXED_OUTPUT = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION")
 
 
@@ -28,6 +30,11 @@ class Scale:
 
     scale: float
     zero_point: int
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest value on it."""
+        return self.scale * (-128 - self.zero_point), self.scale * (127 - self.zero_point)
 
 
 def _operator_names(model: schema.ModelT) -> list[str]:
@@ -79,15 +86,17 @@ def _activations(model):
     return [*graph.inputs, *(index for op in graph.operators for index in op.outputs)]
 
 
-def take_over(data: bytes, like: bytes) -> bytes:
+def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
     """Returns a model with the activation scales of another one, and its equal constants.
 
     Models of one base then have the same constants wherever a task changes nothing, so that a
-    bundle has them once. Only the scale of the output stays.
+    bundle has them once. The scale of the output stays.
 
     Args:
         data: Contents of a `.tflite` file that was made here.
         like: Those of a model of the same architecture, whatever the classes.
+        within: Scales are taken whose range isn't wider by more than this factor, nor, at either
+            end, narrower.
 
     Raises:
         ExportError: If the architectures differ.
@@ -102,9 +111,24 @@ def take_over(data: bytes, like: bytes) -> bytes:
             "The activation scales of another model suit one of the same architecture alone. "
             "Received: models whose operators differ. Convert the base of the task for `like`."
         )
-    set_scales(model, scales)
+    set_scales(
+        model,
+        {key: scale for key, scale in scales.items() if _suits(scale, before[key], within)},
+    )
     _take_over_biases(model, base, before)
     return to_file(model)
+
+
+def _suits(scale, own, within):
+    """Whether a scale has the range of an own one, up to a factor; ends near 0 don't count."""
+    if math.isinf(within):
+        return True
+    (low, high), (own_low, own_high) = scale.range, own.range
+    span = own_high - own_low
+    return (
+        high - low <= within * span
+        and max(own_high - within * high, low * within - own_low) <= _NEAR_ZERO * span
+    )
 
 
 def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) -> None:

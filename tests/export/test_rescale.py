@@ -8,7 +8,7 @@ from swr_keras.backbones.bcresnet import bcresnet
 from swr_keras.export import ExportError, LiteModel, convert_int8, verify_int8
 from swr_keras.export.flatbuffer import parse
 from swr_keras.export.flatbuffer_nodes import to_file
-from swr_keras.export.rescale import Scale, activation_scales, set_scales
+from swr_keras.export.rescale import Scale, activation_scales, set_scales, take_over
 
 
 def contents(data):
@@ -80,12 +80,9 @@ def test_equal_constants_do_not_matter(toy_examples):
     for layer in base.layers:
         if isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1):
             layer.bias.assign(base.layers[1].bias + 1)
-    int8 = convert_int8(base, toy_examples)
-    scales = [
-        activation_scales(contents(each.data))
-        for each in (int8, convert_int8(task, toy_examples, like=int8))
-    ]
-    assert scales[0] == scales[1]
+    files = [convert_int8(each, toy_examples).data for each in (base, task)]
+    taken = take_over(files[1], files[0])
+    assert activation_scales(contents(taken)) == activation_scales(contents(files[0]))
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +129,21 @@ def test_outputs_stay_near_those_of_the_float_model(base_and_task, log_mel):
     errors = [np.square(LiteModel(each).predict(x) - expected).mean() for each in (alone, int8)]
     assert max(errors) < 0.1 * expected.var()
     assert int8.verification.num_inputs
+
+
+def test_scales_that_would_ruin_a_task_are_its_own(toy_examples):
+    task, base = network("free"), network("free")
+    first = base.layers[1]
+    first.set_weights([0.01 * each for each in first.get_weights()])
+    alone = convert_int8(task, toy_examples)
+    int8 = convert_int8(task, toy_examples, like=convert_int8(base, toy_examples))
+    ruined = take_over(alone.data, convert_int8(base, toy_examples).data)
+    expected = task.predict(toy_examples, verbose=0)
+    errors = [
+        np.square(LiteModel(parse(each)).predict(toy_examples) - expected).mean()
+        for each in (alone.data, int8.data, ruined)
+    ]
+    assert errors[1] <= 2 * errors[0] < 0.1 * errors[2]
 
 
 def test_another_architecture_is_refused(base_and_task, toy_examples):
