@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
 }
-_MARKERS = ("s", "^", "D", "v", "P", "X")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _METADATA = ("Creator", "Date", "Format", "Type")
 _PIXELS_PER_INCH = 96
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
