@@ -19,9 +19,9 @@ from swr_keras.device.bundle_table import (
     table_bytes,
 )
 from swr_keras.device.patch import Patch, checksum
-from swr_keras.device.slim import ordinary, read, slim
+from swr_keras.device.slim import ordinary, slim
 from swr_keras.export.errors import ExportError
-from swr_keras.export.flatbuffer import parse, read_model
+from swr_keras.export.flatbuffer import as_object, parse, read_model
 from swr_keras.export.flatbuffer_nodes import (
     HEADER,
     NOWHERE,
@@ -101,7 +101,7 @@ class Bundle:
         pieces = []
         below, known = 0, NOWHERE
         if shared:
-            pieces.append(_Piece.of_nodes(shared, below, NOWHERE))
+            pieces.append(_Piece.of_nodes(shared))
             below, known = pieces[0].start, pieces[0].placed
         for name, task in tasks.items():
             pieces.append(_Piece.of_task(roots[name], name, task.labels, below, known))
@@ -199,7 +199,7 @@ class Bundle:
 
     def extract(self, name: str) -> bytes:
         """Returns a task as an ordinary `.tflite` file; errors as for `model`."""
-        return to_file(ordinary(read(self.model(name))))
+        return to_file(ordinary(as_object(self.model(name))))
 
     def add(self, name: str, task: DeviceTask) -> Patch:
         """Returns what adds a task, and changes nothing that others need.
@@ -327,7 +327,7 @@ class Bundle:
         return "\n".join(f"{name:<32}  {count:>9,}" for name, count in rows.items())
 
     def _located(self, recorder, task):
-        root = recorder.record(read(self.image[task.root :]))
+        root = recorder.record(as_object(self.image[task.root :]))
         return locate(root, self.image, task.root + HEADER.unpack_from(self.image, task.root)[0])
 
 
@@ -341,10 +341,11 @@ class _Piece:
     labels: int
 
     @classmethod
-    def of_nodes(cls, nodes, end, known, labels=0):
-        start, data, placed = lay_out(nodes, end, known)
+    def of_nodes(cls, nodes):
+        """What tasks share, at the end of the image."""
+        start, data, placed = lay_out(nodes, 0, NOWHERE)
         room = start % _ALIGNMENT
-        return cls(start - room, bytes(room) + data, placed, labels)
+        return cls(start - room, bytes(room) + data, placed, labels=0)
 
     @classmethod
     def of_task(cls, root: Node, name: str, labels: Sequence[str], end: int, known: Placed):

@@ -4,18 +4,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from swr_keras.export.errors import ExportError
-
-_WITH_BIAS = {
-    schema.BuiltinOperator.CONV_2D,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
-    schema.BuiltinOperator.FULLY_CONNECTED,
-    schema.BuiltinOperator.TRANSPOSE_CONV,
-}
-
-
-def read(data: bytes) -> schema.ModelT:
-    """Returns the object of a model's contents, which are trusted."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+from swr_keras.export.flatbuffer import as_object
+from swr_keras.export.rescale import read_biases
 
 
 def slim(data: bytes) -> schema.ModelT:
@@ -30,7 +20,7 @@ def slim(data: bytes) -> schema.ModelT:
     Raises:
         ExportError: If it has several graphs, of which TFLite Micro runs the first alone.
     """
-    model = read(data)
+    model = as_object(data)
     if len(model.subgraphs) != 1:
         raise ExportError(
             "A bundle takes models of one graph, without loops and conditions. Received: one with "
@@ -70,14 +60,9 @@ def ordinary(model: schema.ModelT) -> schema.ModelT:
 
 def _bias_scales(model):
     """Yields the biases of a model, with the float32 scales that follow from input and kernel."""
-    graph = model.subgraphs[0]
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        if max(code.builtinCode, code.deprecatedBuiltinCode) not in _WITH_BIAS:
-            continue
-        if len(operator.inputs) < 3 or operator.inputs[2] < 0:
-            continue
-        read_from, kernel, bias = (graph.tensors[index] for index in operator.inputs[:3])
+    tensors = model.subgraphs[0].tensors
+    for numbers in read_biases(model).values():
+        read_from, kernel, bias = (tensors[number] for number in numbers)
         if read_from.quantization is not None and kernel.quantization is not None:
             scale, scales = read_from.quantization.scale, kernel.quantization.scale
             if scale is not None and scales is not None and len(scale) == 1:

@@ -95,7 +95,7 @@ def read_model(model: Any) -> FlatBuffer:
 def parse(data: bytes) -> FlatBuffer:
     """Reads the operators, in order of execution, and tensors of a model that was made here."""
     try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        model = as_object(data)
         graphs = [_read_graph(model, graph, data) for graph in _listed(model.subgraphs)]
         main = graphs[0]
     except (AttributeError, IndexError, KeyError, TypeError, UnicodeDecodeError) as error:
@@ -108,6 +108,11 @@ def parse(data: bytes) -> FlatBuffer:
         tensors=tuple(tensor for graph in graphs for tensor in graph.tensors),
         operators=tuple(operator for graph in graphs for operator in graph.operators),
     )
+
+
+def as_object(data: bytes) -> schema.ModelT:
+    """Returns the schema's object of a model that was made here, to change it."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
 
 
 def _read_graph(model, graph, data):
@@ -123,7 +128,7 @@ def _read_graph(model, graph, data):
         tensors=tuple(tensors),
         operators=tuple(
             Operator(
-                _operator_name(model.operatorCodes[op.opcodeIndex]),
+                operator_name(model.operatorCodes[op.opcodeIndex]),
                 select(op.inputs),
                 select(op.outputs),
             )
@@ -147,7 +152,8 @@ def _listed(field):
     return [] if field is None else list(field)
 
 
-def _operator_name(code):
+def operator_name(code: schema.OperatorCodeT) -> str:
+    """Returns the name of an operator in the schema."""
     # Files older than the 128th operator have the deprecated field alone.
     name = _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
     return f"CUSTOM {code.customCode.decode()}" if name == "CUSTOM" else name

@@ -8,11 +8,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from swr_keras.export.errors import ExportError
+from swr_keras.export.flatbuffer import as_object, operator_name
 from swr_keras.export.flatbuffer_nodes import to_file
 
-_NAMES = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
-}
 _WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _ANY_OUTPUT = (*_WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
 _NEAR_ZERO = 0.05
@@ -39,8 +37,8 @@ class Scale:
 
 def _operator_names(model: schema.ModelT) -> list[str]:
     """Returns the names of a model's operators, in order of execution."""
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    return [_NAMES[codes[operator.opcodeIndex]] for operator in model.subgraphs[0].operators]
+    codes = model.operatorCodes
+    return [operator_name(codes[operator.opcodeIndex]) for operator in model.subgraphs[0].operators]
 
 
 def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
@@ -101,9 +99,7 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
     Raises:
         ExportError: If the architectures differ.
     """
-    model, base = (
-        schema.ModelT.InitFromObj(schema.Model.GetRootAs(each, 0)) for each in (data, like)
-    )
+    model, base = as_object(data), as_object(like)
     scales = activation_scales(base)
     before = activation_scales(model)
     if _operator_names(model) != _operator_names(base) or list(scales) != list(before):
@@ -146,7 +142,7 @@ def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) ->
         quantization = graph.tensors[index].quantization
         quantization.scale = np.array([scale.scale], np.float32)
         quantization.zeroPoint = np.array([scale.zero_point], np.int64)
-    for read_from, kernel, bias in _biases(model).values():
+    for read_from, kernel, bias in read_biases(model).values():
         if read_from in new:
             _set_bias(
                 model, graph.tensors[bias], graph.tensors[kernel], before[read_from], new[read_from]
@@ -160,7 +156,7 @@ def _take_over_biases(model, base, before):
         activations[number]: scale.scale for members, scale in before.items() for number in members
     }
     graph, tensors = model.subgraphs[0], base.subgraphs[0].tensors
-    biases, biases_of_base = _biases(model), _biases(base)
+    biases, biases_of_base = read_biases(model), read_biases(base)
     for number in biases.keys() & biases_of_base.keys():  # A bias of zeros may be left out.
         read_from, _, bias = biases[number]
         own, known = graph.tensors[bias], tensors[biases_of_base[number][-1]]
@@ -174,7 +170,7 @@ def _take_over_biases(model, base, before):
             _set_constant(model, own, _integers(base, known))
 
 
-def _biases(model):
+def read_biases(model: schema.ModelT) -> dict[int, tuple[int, ...]]:
     """Returns what operators with a bias read, by number: the tensors of input, kernel and bias."""
     return {
         number: tuple(operator.inputs[:3])

@@ -7,9 +7,8 @@ import pytest
 from swr_keras.device.bundle import Bundle, DeviceTask
 from swr_keras.device.bundle_table import Segment, find_table
 from swr_keras.device.patch import Patch
-from swr_keras.device.slim import read
 from swr_keras.export import ExportError, LiteModel, verify_int8
-from swr_keras.export.flatbuffer import parse
+from swr_keras.export.flatbuffer import as_object, parse
 
 ROOM = 64 * 1024
 INPUTS = np.random.default_rng(1).normal(size=(16, 12, 10, 1)).astype("float32")
@@ -29,7 +28,7 @@ def assert_same(bundle, tasks, names=None):
 
 def kernels(model):
     """The constants of a model that are too long to be found by chance."""
-    contents = read(model.data)
+    contents = as_object(model.data)
     constants = [contents.buffers[tensor.buffer].data for tensor in contents.subgraphs[0].tensors]
     return {bytes(each) for each in constants if each is not None and len(each) > 60}
 
@@ -82,8 +81,8 @@ def test_the_same_tasks_give_the_same_bytes(tasks):
 def test_an_extracted_file_is_an_ordinary_one(tasks):
     extracted = Bundle.build(tasks).extract("french")
     for own, found in zip(
-        read(tasks["french"].model.data).subgraphs[0].tensors,
-        read(extracted).subgraphs[0].tensors,
+        as_object(tasks["french"].model.data).subgraphs[0].tensors,
+        as_object(extracted).subgraphs[0].tensors,
         strict=True,
     ):
         if own.quantization.scale is not None:

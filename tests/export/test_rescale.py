@@ -1,18 +1,13 @@
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from keras import layers
 
 from swr_keras.backbones.bcresnet import bcresnet
 from swr_keras.export import ExportError, LiteModel, convert_int8, verify_int8
-from swr_keras.export.flatbuffer import parse
+from swr_keras.export.flatbuffer import as_object, parse
 from swr_keras.export.flatbuffer_nodes import to_file
 from swr_keras.export.rescale import Scale, activation_scales, set_scales, take_over
-
-
-def contents(data):
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
 
 
 def answers(data, x):
@@ -41,7 +36,7 @@ every_kind = pytest.mark.parametrize("kind", ["free", "tied", "fixed"])
 @every_kind
 def test_the_scales_that_are_there_change_nothing(kind, toy_examples):
     data = convert_int8(network(kind), toy_examples).data
-    model = contents(data)
+    model = as_object(data)
     scales = activation_scales(model)
     assert len(scales) > 3
     set_scales(model, scales)
@@ -53,7 +48,7 @@ def test_the_scales_that_are_there_change_nothing(kind, toy_examples):
 def test_other_scales_compute_the_same_up_to_rounding(kind, toy_examples):
     net = network(kind)
     data = convert_int8(net, toy_examples).data
-    model = contents(data)
+    model = as_object(data)
     wider = {
         activations: Scale(1.3 * scale.scale, round(scale.zero_point / 1.3))
         for activations, scale in activation_scales(model).items()
@@ -70,7 +65,7 @@ def test_other_scales_compute_the_same_up_to_rounding(kind, toy_examples):
 
 
 def test_activations_that_must_have_one_scale_are_one_group(toy_examples):
-    model = contents(convert_int8(network("tied"), toy_examples).data)
+    model = as_object(convert_int8(network("tied"), toy_examples).data)
     (tied,) = (each for each in activation_scales(model) if len(each) > 1)
     assert len(tied) >= 4
 
@@ -82,7 +77,7 @@ def test_equal_constants_do_not_matter(toy_examples):
             layer.bias.assign(base.layers[1].bias + 1)
     files = [convert_int8(each, toy_examples).data for each in (base, task)]
     taken = take_over(files[1], files[0])
-    assert activation_scales(contents(taken)) == activation_scales(contents(files[0]))
+    assert activation_scales(as_object(taken)) == activation_scales(as_object(files[0]))
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +98,14 @@ def base_and_task(log_mel):
 
 def test_a_task_takes_the_scales_of_its_base(base_and_task):
     base, _, task = (
-        contents(each.data) if hasattr(each, "data") else each for each in base_and_task
+        as_object(each.data) if hasattr(each, "data") else each for each in base_and_task
     )
     assert activation_scales(task) == activation_scales(base)
 
 
 def test_what_a_task_does_not_change_is_the_same_bytes(base_and_task):
     base, _, task = (
-        contents(each.data) if hasattr(each, "data") else each for each in base_and_task
+        as_object(each.data) if hasattr(each, "data") else each for each in base_and_task
     )
     constants = [
         [bytes(each.data) for each in model.buffers if each.data is not None and len(each.data) > 8]
