@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -74,3 +77,13 @@ def toy_int8(toy_model, toy_examples):
     from swr_keras.export import convert_int8
 
     return convert_int8(toy_model, toy_examples).data
+
+
+@pytest.fixture
+def recordings():
+    """Folder of real recordings, `english/` and `mandarin/` in Speech Commands layout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "spoken_words"
+    folder = Path(os.environ.get("SWR_KERAS_TEST_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings in {folder}; set SWR_KERAS_TEST_DATA")
+    return folder

@@ -50,13 +50,3 @@ def corpus(tmp_path, write):
         lines = [f"{word}/{speaker}_nohash_{take}.wav\n" for word in words for take in range(2)]
         (root / file).write_text("".join(lines))
     return root
-
-
-@pytest.fixture
-def recordings():
-    """Folder of real recordings, `english/` and `mandarin/` in Speech Commands layout."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "spoken_words"
-    folder = Path(os.environ.get("SWR_KERAS_TEST_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no real recordings in {folder}; set SWR_KERAS_TEST_DATA")
-    return folder

@@ -57,3 +57,21 @@ def first(tasks):
     return Bundle.build(
         {name: tasks[name] for name in ("english", "mandarin")}, image_bytes=ROOM, slot_bytes=512
     )
+
+
+@pytest.fixture(scope="session")
+def micro_features():
+    """Computes the features `(frames, 40)` that a device should give of int16 audio."""
+    package = pytest.importorskip(
+        "pymicro_features", reason="needs the extra swr-keras[microfrontend]"
+    )
+
+    def compute(pcm):
+        frontend, data, frames = package.MicroFrontend(), pcm.tobytes(), []
+        for start in range(0, len(data) - 319, 320):
+            frame = frontend.process_samples(data[start : start + 320]).features
+            if frame:
+                frames.append(frame)
+        return np.array(np.array(frames) * 25.6, "uint16").reshape(-1, 40)
+
+    return compute
