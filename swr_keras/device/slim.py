@@ -3,9 +3,9 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from swr_keras.export.constants import read_biases
 from swr_keras.export.errors import ExportError
 from swr_keras.export.flatbuffer import as_object
-from swr_keras.export.rescale import read_biases
 
 
 def slim(data: bytes) -> schema.ModelT:

@@ -128,9 +128,10 @@ def sub_spectral_norm_as_convolution(norm, inputs, *, name):
 
     scale, shift = (per_frequency(values) for values in _affine(norm))
     flat = (time, 1, frequencies * channels)
-    x = layers.Reshape(flat, name=f"{name}_flat")(inputs)
+    x = layers.Reshape(flat, dtype="float32", name=f"{name}_flat")(inputs)
     x = _depthwise(x, scale, shift, name=name)
-    return layers.Reshape((time, frequencies, channels), name=f"{name}_unflat")(x)
+    unflat = (time, frequencies, channels)
+    return layers.Reshape(unflat, dtype="float32", name=f"{name}_unflat")(x)
 
 
 def _has_kernels_and_bias_alone(layer):
@@ -171,8 +172,8 @@ def _affine(norm):
 
 
 def _depthwise(inputs, scale, shift, *, name):
-    one_dimensional = len(inputs.shape) == 3
-    layer = (layers.DepthwiseConv1D if one_dimensional else layers.DepthwiseConv2D)(1, name=name)
+    kind = layers.DepthwiseConv1D if len(inputs.shape) == 3 else layers.DepthwiseConv2D
+    layer = kind(1, dtype="float32", name=name)
     outputs = layer(inputs)
     layer.set_weights([scale.reshape(layer.kernel.shape), shift])
     return outputs

@@ -1,5 +1,6 @@
 """Conversion of a trained Keras model to int8 for TFLite Micro."""
 
+import dataclasses
 import math
 import re
 import tempfile
@@ -20,6 +21,8 @@ from swr_keras.export.calibration import (
     representatives,
     snr_db,
 )
+from swr_keras.export.clipping import clipped_models
+from swr_keras.export.compact import compact
 from swr_keras.export.deploy import deploy_graph
 from swr_keras.export.errors import ExportError
 from swr_keras.export.examples import calibration_array, warn_of_another_scale
@@ -33,7 +36,7 @@ from swr_keras.export.trace import check_exportable
 from swr_keras.export.verify import Verification, verify_int8
 from swr_keras.graph import copy_model
 
-_KEPT_SHARES = (1.0, 0.9, 0.5)
+_KEPT_SHARES = (1.0, 0.5)
 _MAX_COMPARED = 256
 _WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25)
 _MOST_ERROR = 1.6
@@ -53,15 +56,17 @@ def convert_int8(model: keras.Model, calibration: Any, *, like: Any = None) -> I
     Weights are int8 with one scale per output channel, activations, input and output int8 with
     one scale per tensor, biases int32. The same model and calibration give the same bytes, and
     models that differ in batch norm alone the same int8 kernels, up to the sign of each channel.
+    Scales of channels have 11 significant bits and biases 16, see `compact`.
 
     Args:
         model: A plain Functional or Sequential model with one float input and one output, of
             fixed sizes except the batch. It isn't changed.
         calibration: Features of a fixed list of *training* examples, `(n, *input_shape)`, or what
             else `calibration_array` takes; some hundred that cover all classes are enough. They set
-            the range of each activation: all of them, or without the tenth or the half that drive
-            activations farthest, whichever gives outputs nearer to the float model's, see
-            `calibration.by_nearness`. Up to 32 also serve the verification.
+            the range of each activation: all of them, or without the half that drive activations
+            farthest, and clipped or not, see `clipping.clipped_models`, whichever gives outputs
+            nearer to the float model's, see `calibration.by_nearness`. Up to 32 also serve the
+            verification.
         like: The base of a task as int8, converted here: its activation scales are taken, see
             `rescale.take_over`, so that a `Bundle` has once what tasks don't change. All of them,
             or, where the mean error of outputs would grow by more than 2 dB, those that are nearer
@@ -108,42 +113,67 @@ def _nearest_verified(
     raise refused[0]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """A converted model, its outputs for the compared examples, and how many set its ranges."""
+
+    contents: FlatBuffer
+    outputs: np.ndarray
+    kept: int
+
+    @classmethod
+    def of(cls, data: bytes, compared: np.ndarray, kept: int) -> "_Candidate":
+        contents = parse(data)
+        return cls(contents, LiteModel(contents).predict(compared), kept)
+
+
 def _candidates(
     model: keras.Model, examples: np.ndarray, like: Any
 ) -> Iterator[tuple[FlatBuffer, Calibration]]:
-    """Converts with each share of the examples; yields the nearest to the float model first."""
+    """Yields conversions of several ranges of activations, the nearest to the float model first."""
     scores = extremeness(model, examples)
     outputs = model.predict(examples, batch_size=1, verbose=0)
     rows = representatives(outputs, _MAX_COMPARED)
     compared, expected = examples[rows], outputs[rows]
     limits = np.unique(np.quantile(scores, _KEPT_SHARES, method="lower"))
-    kept = [scores <= limit for limit in limits]
-    candidates = [parse(data) for data in _convert(model, [examples[rows] for rows in kept])]
-    found = [LiteModel(each).predict(compared) for each in candidates]
-    for index in by_nearness(found, expected):
-        contents, outputs = candidates[index], found[index]
+    sets = [examples[scores <= limit] for limit in limits]
+    found = [
+        _Candidate.of(data, compared, len(kept))
+        for data, kept in zip(_convert(model, sets), sets, strict=True)
+    ]
+    nearest = _by_nearness(found, expected)[0]
+    found += [
+        _Candidate.of(data, compared, nearest.kept)
+        for data in clipped_models(nearest.contents.data, examples)
+    ]
+    for candidate in _by_nearness(found, expected):
         if like is not None:
-            contents, outputs = _like(contents, outputs, read_model(like), compared, expected)
+            candidate = _like(candidate, read_model(like).data, compared, expected)
         yield (
-            contents,
+            candidate.contents,
             Calibration(
                 examples=len(examples),
-                kept=int(kept[index].sum()),
-                agreement=agreement(outputs, expected),
-                snr_db=snr_db(outputs, expected),
+                kept=candidate.kept,
+                agreement=agreement(candidate.outputs, expected),
+                snr_db=snr_db(candidate.outputs, expected),
             ),
         )
 
 
-def _like(contents, outputs, base, compared, expected):
-    """Returns a model with as many scales of the base as don't cost much, and its outputs."""
-    most = _MOST_ERROR * mean_error(outputs, expected)
+def _by_nearness(candidates, expected):
+    order = by_nearness([candidate.outputs for candidate in candidates], expected)
+    return [candidates[index] for index in order]
+
+
+def _like(candidate, base, compared, expected):
+    """Returns a model with as many scales of the base as don't cost much."""
+    most = _MOST_ERROR * mean_error(candidate.outputs, expected)
     for within in _WITHIN:
-        shared = parse(take_over(contents.data, base.data, within=within))
-        found = LiteModel(shared).predict(compared)
-        if mean_error(found, expected) <= most:
-            return shared, found
-    return contents, outputs
+        data = take_over(candidate.contents.data, base, within=within)
+        shared = _Candidate.of(data, compared, candidate.kept)
+        if mean_error(shared.outputs, expected) <= most:
+            return shared
+    return candidate
 
 
 def _convert(model, sets):
@@ -163,7 +193,7 @@ def _convert_saved(directory, examples, name):
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     try:
-        return converter.convert()
+        return compact(converter.convert())
     except (RuntimeError, ValueError) as error:
         raise ExportError(
             f"The TFLite converter can't express model '{name}' in int8 built-in operators: {error}"

@@ -160,21 +160,31 @@ class LiteModel:
             )
 
 
+def litert_interpreter(data: bytes, *, keep_activations: bool = False) -> tuple[Interpreter, str]:
+    """Returns what runs a model on LiteRT, and whether by reference or by optimised kernels.
+
+    Raises:
+        ExportError: If LiteRT refuses the model.
+    """
+    # Some operators, such as ELU, LiteRT has among its optimised kernels alone.
+    for kernels, resolver in _LITERT_KERNELS.items():
+        try:
+            interpreter = Interpreter(
+                model_content=data,
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep_activations,
+            )
+            interpreter.allocate_tensors()
+            interpreter.invoke()
+            return interpreter, kernels
+        except (RuntimeError, ValueError) as error:
+            reason = error
+    raise ExportError(f"LiteRT refuses the model: {reason}") from reason
+
+
 class _LiteRTEngine:
     def __init__(self, contents):
-        # Some operators, such as ELU, LiteRT has among its optimised kernels alone.
-        for self.kernels, resolver in _LITERT_KERNELS.items():
-            try:
-                self._interpreter = Interpreter(
-                    model_content=contents.data, experimental_op_resolver_type=resolver
-                )
-                self._interpreter.allocate_tensors()
-                self._interpreter.invoke()
-                break
-            except (RuntimeError, ValueError) as error:
-                reason = error
-        else:
-            raise ExportError(f"LiteRT refuses the model: {reason}") from reason
+        self._interpreter, self.kernels = litert_interpreter(contents.data)
         (inputs,) = self._interpreter.get_input_details()
         (outputs,) = self._interpreter.get_output_details()
         self._input_index, self._output_index = inputs["index"], outputs["index"]

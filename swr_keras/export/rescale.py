@@ -7,12 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from swr_keras.export.constants import (
+    WITH_BIAS,
+    bias_step,
+    operator_names,
+    read_biases,
+    read_integers,
+    set_bias,
+    set_constant,
+)
 from swr_keras.export.errors import ExportError
-from swr_keras.export.flatbuffer import as_object, operator_name
+from swr_keras.export.flatbuffer import as_object
 from swr_keras.export.flatbuffer_nodes import to_file
 
-_WITH_BIAS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-_ANY_OUTPUT = (*_WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
+_ANY_OUTPUT = (*WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
 _NEAR_ZERO = 0.05
 _FIXED_OUTPUT = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION")
 
@@ -32,13 +40,11 @@ class Scale:
     @property
     def range(self) -> tuple[float, float]:
         """The lowest and the highest value on it."""
-        return self.scale * (-128 - self.zero_point), self.scale * (127 - self.zero_point)
+        return self.real(-128), self.real(127)
 
-
-def _operator_names(model: schema.ModelT) -> list[str]:
-    """Returns the names of a model's operators, in order of execution."""
-    codes = model.operatorCodes
-    return [operator_name(codes[operator.opcodeIndex]) for operator in model.subgraphs[0].operators]
+    def real(self, q):
+        """Returns the real value, or array of values, of int8 ones."""
+        return self.scale * (q - self.zero_point)
 
 
 def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
@@ -57,7 +63,7 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
         return index
 
     fixed = set(graph.outputs)
-    for name, operator in zip(_operator_names(model), graph.operators, strict=True):
+    for name, operator in zip(operator_names(model), graph.operators, strict=True):
         outputs = list(operator.outputs)
         if name in _FIXED_OUTPUT:
             fixed.update(outputs)
@@ -67,7 +73,7 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
             for index in tied[1:]:
                 group[leader(index)] = leader(tied[0])
     groups: dict[int, list[int]] = {}
-    for number, index in enumerate(_activations(model)):
+    for number, index in enumerate(activations(model)):
         groups.setdefault(leader(index), []).append(number)
     held = {leader(index) for index in fixed}
     scales = {first: _scale_of(graph.tensors[first]) for first in groups}
@@ -78,8 +84,8 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
     }
 
 
-def _activations(model):
-    """Numbers of the tensors of activations, in order."""
+def activations(model: schema.ModelT) -> list[int]:
+    """Returns the numbers of the tensors of activations, inputs first, in order of execution."""
     graph = model.subgraphs[0]
     return [*graph.inputs, *(index for op in graph.operators for index in op.outputs)]
 
@@ -102,7 +108,7 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
     model, base = as_object(data), as_object(like)
     scales = activation_scales(base)
     before = activation_scales(model)
-    if _operator_names(model) != _operator_names(base) or list(scales) != list(before):
+    if operator_names(model) != operator_names(base) or list(scales) != list(before):
         raise ExportError(
             "The activation scales of another model suit one of the same architecture alone. "
             "Received: models whose operators differ. Convert the base of the task for `like`."
@@ -136,66 +142,39 @@ def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) ->
     """
     graph = model.subgraphs[0]
     before = {index: _scale_of(tensor) for index, tensor in enumerate(graph.tensors)}
-    activations = _activations(model)
-    new = {activations[n]: scale for members, scale in scales.items() for n in members}
+    tensors = activations(model)
+    new = {tensors[n]: scale for members, scale in scales.items() for n in members}
     for index, scale in new.items():
         quantization = graph.tensors[index].quantization
         quantization.scale = np.array([scale.scale], np.float32)
         quantization.zeroPoint = np.array([scale.zero_point], np.int64)
     for read_from, kernel, bias in read_biases(model).values():
         if read_from in new:
-            _set_bias(
-                model, graph.tensors[bias], graph.tensors[kernel], before[read_from], new[read_from]
-            )
+            tensor, was, is_now = graph.tensors[bias], before[read_from].scale, new[read_from].scale
+            set_bias(model, tensor, read_integers(model, tensor) * (was / is_now))
+            channels = np.asarray(graph.tensors[kernel].quantization.scale)
+            tensor.quantization.scale = np.float32(is_now) * channels
 
 
 def _take_over_biases(model, base, before):
-    """Biases that differ from the base's by what was rounded twice are the base's."""
-    activations = _activations(model)
+    """Biases that differ from the base's by what was rounded are the base's."""
+    tensors = activations(model)
     scale_before = {
-        activations[number]: scale.scale for members, scale in before.items() for number in members
+        tensors[number]: scale.scale for members, scale in before.items() for number in members
     }
-    graph, tensors = model.subgraphs[0], base.subgraphs[0].tensors
+    graph, known_tensors = model.subgraphs[0], base.subgraphs[0].tensors
     biases, biases_of_base = read_biases(model), read_biases(base)
     for number in biases.keys() & biases_of_base.keys():  # A bias of zeros may be left out.
         read_from, _, bias = biases[number]
-        own, known = graph.tensors[bias], tensors[biases_of_base[number][-1]]
+        own, known = graph.tensors[bias], known_tensors[biases_of_base[number][-1]]
         if not np.array_equal(own.quantization.scale, known.quantization.scale):
             continue
         ratio = scale_before.get(read_from, 0) / graph.tensors[read_from].quantization.scale[0]
         ours, theirs = (
-            np.float64(_integers(each, of)) for each, of in ((model, own), (base, known))
+            read_integers(each, of).astype(np.float64) for each, of in ((model, own), (base, known))
         )
-        if np.abs(ours - theirs).max() <= 0.5 * ratio + 1:
-            _set_constant(model, own, _integers(base, known))
-
-
-def read_biases(model: schema.ModelT) -> dict[int, tuple[int, ...]]:
-    """Returns what operators with a bias read, by number: the tensors of input, kernel and bias."""
-    return {
-        number: tuple(operator.inputs[:3])
-        for number, (name, operator) in enumerate(
-            zip(_operator_names(model), model.subgraphs[0].operators, strict=True)
-        )
-        if name in _WITH_BIAS and len(operator.inputs) > 2 and operator.inputs[2] >= 0
-    }
-
-
-def _integers(model, tensor):
-    return np.frombuffer(bytes(bytearray(model.buffers[tensor.buffer].data)), "<i4")
-
-
-def _set_constant(model, tensor, values):
-    if sum(other.buffer == tensor.buffer for other in model.subgraphs[0].tensors) > 1:
-        model.buffers.append(schema.BufferT())
-        tensor.buffer = len(model.buffers) - 1
-    model.buffers[tensor.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
-
-
-def _set_bias(model, bias, kernel, before, after):
-    values = np.float64(_integers(model, bias)) * before.scale / after.scale
-    _set_constant(model, bias, np.clip(np.rint(values), -(2**31) + 1, 2**31 - 1).astype("<i4"))
-    bias.quantization.scale = np.float32(after.scale) * np.asarray(kernel.quantization.scale)
+        if np.abs(ours - theirs).max() <= 2 * (ratio + bias_step(theirs)):
+            set_constant(model, own, read_integers(base, known))
 
 
 def _scale_of(tensor):

@@ -239,6 +239,25 @@ def test_mixed_precision_becomes_float32():
     assert all(layer.compute_dtype == "float32" for layer in deployed.layers)
 
 
+def test_a_policy_of_mixed_precision_does_not_reach_the_graph():
+    def deployed():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((9, 10, 3))
+        x = SubSpectralNormalization()(layers.Conv2D(4, 3, padding="same")(inputs))
+        x = layers.BatchNormalization()(layers.ReLU()(x))
+        return deploy_graph(keras.Model(inputs, x))
+
+    example = np.random.default_rng(0).normal(size=(1, 9, 10, 3)).astype("float32")
+    expected = deployed()(example)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = deployed()(example)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert found.dtype == expected.dtype == "float32"
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_what_an_adapted_or_compiled_model_knows_is_copied():
     norm = layers.Normalization()
     norm.adapt(np.random.default_rng(0).normal(5.0, 3.0, (20, 6)))
