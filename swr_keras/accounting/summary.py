@@ -177,11 +177,11 @@ def summary(
     counted apart. Deltas are merged before a model runs, so they cost no multiplies.
 
     In the flash of a device that has the base as int8, one more task takes what it doesn't share,
-    as tables in C: a byte for each weight of a kernel that it owns; 9 for each output channel
-    (int32 bias, int32 multiplier, int8 shift) of the head and of each convolution whose kernel, or
-    whose batch norm that is folded into it, is the task's; 10 for each channel, or pair of channel
-    and sub-band, of other batch norm that is the task's, which runs as a depthwise convolution.
-    What is the base's keeps the base's activation scales.
+    as tables in C: a byte for each weight of a kernel that it owns; 4 (16 bits of bias, 16 bits of
+    scale) for each output channel of the head and of each convolution whose kernel, or whose batch
+    norm that is folded into it, is the task's, and for each channel, or pair of channel and
+    sub-band, of other batch norm that is the task's, which runs as a depthwise convolution. What is
+    the base's keeps the base's activation scales.
 
     A task owns, in a `TransferModel` (super-net, task model), its `task_variables`. In another
     reparametrized model it owns the deltas of layers with an open gate, what the batch norm modes

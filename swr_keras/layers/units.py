@@ -12,8 +12,8 @@ from swr_keras.graph import structure, symbolic, walk
 from swr_keras.layers.conversion import find_head, is_batch_norm, is_convertible
 from swr_keras.layers.normalization import SubSpectralNormalization
 
-# A channel of a convolution as a table in C: int32 bias, int32 multiplier, int8 shift.
-_CHANNEL_BYTES = 9
+# A channel of a convolution as a table in C: 16 bits of bias, 16 bits of scale.
+_CHANNEL_BYTES = 4
 _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 
@@ -109,11 +109,11 @@ def kernel_bytes(layer: keras.layers.Layer) -> int:
 def channel_bytes(layer: keras.layers.Layer) -> int:
     """Returns the bytes of what a device holds of a layer for each channel, besides kernels.
 
-    That is bias, multiplier and shift for each output of a convolution or dense layer, and for each
-    channel (and sub-band) of batch norm, which also has an int8 weight then.
+    That is bias and scale for each output of a convolution or dense layer, and for each channel
+    (and sub-band) of batch norm, whose int8 weight, 127 or -127, is the base's.
     """
     if is_batch_norm(layer):
-        return (1 + _CHANNEL_BYTES) * layer.moving_mean.shape[0]
+        return _CHANNEL_BYTES * layer.moving_mean.shape[0]
     channels = [math.prod(kernel.shape[-2:]) for kernel in _kernels(layer)[:1]]
     if not isinstance(layer, (*_DEPTHWISE, *_SEPARABLE)):
         channels = []

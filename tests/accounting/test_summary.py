@@ -193,6 +193,6 @@ def test_table_has_one_line_a_layer_with_weights(base):
     text = str(summary(task_of(base, {"conv"}, "statistics")))
     lines = {line.split()[0]: line.split() for line in text.splitlines()}
     assert {"conv", "norm", "depthwise", "pointwise", "head", "total"} <= set(lines)
-    assert lines["conv"][-4:] == ["open", "216", "108", "2,592"]
+    assert lines["conv"][-4:] == ["open", "216", "78", "2,592"]
     assert "closed" in lines["pointwise"]
     assert "re_lu" not in text

@@ -29,21 +29,21 @@ def test_bytes_of_a_unit_are_those_of_its_tables():
     shared = policy_units(base, batch_norm="frozen")
     private = policy_units(base, batch_norm="affine")
     owned = policy_units(base, batch_norm="owned")
-    assert shared["stem_conv"].flash_bytes == 400 + 9 * 16
+    assert shared["stem_conv"].flash_bytes == 400 + 4 * 16
     assert private["stem_conv"].flash_bytes == 400
-    assert owned["stem_conv"].flash_bytes == 400 + 9 * 16
-    assert private["neck_depthwise"].flash_bytes == 500 + 9 * 20
-    assert owned["stage0_block0_frequency_norm"].flash_bytes == 10 * 5 * 8
+    assert owned["stem_conv"].flash_bytes == 400 + 4 * 16
+    assert private["neck_depthwise"].flash_bytes == 500 + 4 * 20
+    assert owned["stage0_block0_frequency_norm"].flash_bytes == 4 * 5 * 8
 
 
 @pytest.mark.parametrize(
     ("layer", "num_bytes"),
     [
-        (layers.Dense(7), 3 * 7 + 9 * 7),
-        (layers.Conv2D(4, 2), 2 * 2 * 3 * 4 + 9 * 4),
-        (layers.Conv2DTranspose(4, 2), 2 * 2 * 3 * 4 + 9 * 4),
-        (layers.DepthwiseConv2D(2, depth_multiplier=2), 2 * 2 * 3 * 2 + 9 * 6),
-        (layers.SeparableConv2D(4, 2), 2 * 2 * 3 + 3 * 4 + 9 * (3 + 4)),
+        (layers.Dense(7), 3 * 7 + 4 * 7),
+        (layers.Conv2D(4, 2), 2 * 2 * 3 * 4 + 4 * 4),
+        (layers.Conv2DTranspose(4, 2), 2 * 2 * 3 * 4 + 4 * 4),
+        (layers.DepthwiseConv2D(2, depth_multiplier=2), 2 * 2 * 3 * 2 + 4 * 6),
+        (layers.SeparableConv2D(4, 2), 2 * 2 * 3 + 3 * 4 + 4 * (3 + 4)),
     ],
 )
 def test_bytes_of_each_kind_of_layer(layer, num_bytes):
