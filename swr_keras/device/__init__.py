@@ -4,16 +4,21 @@ from swr_keras.device.bundle import Bundle, DeviceTask
 from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_bundle, write_deployment
 from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult
+from swr_keras.device.host import HostModel
 from swr_keras.device.patch import Patch
+from swr_keras.device.to_c import CSources, to_c
 
 __all__ = [
     "Bundle",
+    "CSources",
     "DeviceTask",
     "Emulator",
     "EmulatorError",
     "EmulatorResult",
+    "HostModel",
     "Patch",
     "c_array",
+    "to_c",
     "write_bundle",
     "write_deployment",
 ]

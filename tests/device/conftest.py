@@ -1,12 +1,14 @@
-"""Tasks of one base that the tests of bundles share."""
+"""Tasks of one base, and networks of random weights, that the tests share."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from swr_keras.device.bundle import Bundle, DeviceTask
-from swr_keras.export import convert_int8
+from swr_keras.export import LiteModel, convert_int8, deploy_graph
+from swr_keras.export.flatbuffer import parse
 
 LABELS = {"english": ("no", "yes"), "mandarin": ("不", "是"), "french": ("non", "oui")}
 ROOM = 64 * 1024
@@ -75,3 +77,83 @@ def micro_features():
         return np.array(np.array(frames) * 25.6, "uint16").reshape(-1, 40)
 
     return compute
+
+
+@pytest.fixture(scope="session")
+def strict_flags():
+    """Flags of gcc and clang that refuse what could go wrong, and stop at what does."""
+    warnings = ("-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Werror")
+    return "-O1", "-fsanitize=undefined", "-fno-sanitize-recover", *warnings
+
+
+@pytest.fixture(scope="session")
+def random_int8():
+    """Converts a function of tensors, or a model, after it got random weights.
+
+    Quicker than `convert_int8`, and of operators that it refuses, too.
+    """
+
+    def make(function, shape=(9, 7, 6)):
+        if isinstance(function, keras.Model):
+            model = function
+        else:
+            inputs = keras.Input(shape)
+            model = keras.Model(inputs, function(inputs))
+        _randomize(model)
+        return parse(_to_int8(deploy_graph(model)))
+
+    return make
+
+
+def _randomize(model):
+    """Gives weights of all signs and sizes, so that scales of channels differ."""
+    random = np.random.default_rng(2)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            for weight in layer.weights:
+                weight.assign(random.uniform(0.5, 1.5, weight.shape))
+            continue
+        for weight in layer.weights:
+            spread = random.uniform(0.2, 2, weight.shape[-1:])
+            scale = np.prod(weight.shape[:-1]) ** -0.5
+            weight.assign(random.normal(size=weight.shape) * spread * max(scale, 0.1))
+
+
+def _to_int8(model):
+    signature = tf.TensorSpec(model.input_shape, tf.float32)
+    function = tf.function(lambda x: model(x), input_signature=[signature])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function()], function
+    )
+    # Values that aren't around 0, so that zero points are not.
+    calibration = np.random.default_rng(1).normal(0.7, 2, size=(12, *model.input_shape))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([x.astype("float32")] for x in calibration)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+@pytest.fixture(scope="session")
+def assert_exact():
+    """Compares each task with TFLite Micro, twice, so that others use the arena between."""
+
+    def check(host, models):
+        engines = {task: LiteModel(model, engine="tflm") for task, model in models.items()}
+        for _ in range(2):
+            for task, engine in engines.items():
+                q = _int8_inputs(engine)
+                expected = engine.predict_int8(q).reshape(len(q), -1)
+                np.testing.assert_array_equal(host.predict_int8(task, q), expected)
+                assert len(np.unique(expected)) > 2
+
+    return check
+
+
+def _int8_inputs(model, count=6):
+    """Noise over all of the grid, its ends, and features."""
+    shape = (count, *model.input_shape[1:])
+    noise = np.random.default_rng(3).integers(-128, 128, shape, "int8")
+    ends = np.stack([np.full(shape[1:], value, "int8") for value in (-128, 127)])
+    features = model.quantize(np.random.default_rng(4).normal(0.7, 2, shape))
+    return np.concatenate([noise, ends, features])
