@@ -14,6 +14,7 @@ from swr_keras.backbones import bcresnet, res15
 from swr_keras.device import Bundle, DeviceTask
 from swr_keras.device.host import HostModel
 from swr_keras.device.plain_c.constants import FIELDS, size_of
+from swr_keras.device.plain_c.packing import WIDE, pack_biases, pack_scales
 from swr_keras.device.plain_c.scaling import fixed_point
 from swr_keras.device.to_c import to_c
 from swr_keras.export import ExportError, LiteModel
@@ -231,14 +232,16 @@ def test_sizes_are_those_of_c(tasks, tmp_path):
 
 class Convolution(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("window", "kernel", "short", "long", "scales")),
+        *((name, ctypes.c_void_p) for name in ("window", "kernel", "biases", "scales")),
         *((name, ctypes.c_float) for name in ("input_scale", "output_scale")),
         *((name, ctypes.c_uint16) for name in ("period", "repeats")),
+        *((name, ctypes.c_uint8) for name in ("bias_shift", "least_exponent")),
         *((name, ctypes.c_int8) for name in ("input_zero", "output_zero", "low", "high")),
     ]
 
 
-def test_multipliers_are_those_of_double_arithmetic(tasks):
+@pytest.mark.parametrize("bits", [24, 11])
+def test_multipliers_are_those_of_double_arithmetic(tasks, bits):
     """Also where a rounding is close: of few bits, and near them."""
     library = HostModel(to_c(tasks)).library
     random = np.random.default_rng(0)
@@ -249,18 +252,23 @@ def test_multipliers_are_those_of_double_arithmetic(tasks):
         scales = np.exp(random.uniform(-12, 1, count)).astype(np.float32)
         scales[::2] = np.ldexp(random.integers(1, 64, (count + 1) // 2), -12)
         scales[::4] = np.nextafter(scales[::4], np.float32(1))
+        mantissas, exponents = np.frexp(scales)
+        scales = np.ldexp(np.rint(np.ldexp(mantissas, bits)), exponents - bits).astype(np.float32)
+        packed, least_exponent = pack_scales(scales)
+        assert (packed.ctype == "float") == (bits == 24)
         source, output = np.exp(random.uniform(-8, -1, 2)).astype(np.float32)
         output = np.float32(random.choice([output, 3 * 2.0**-9, 2.0**-6]))
         convolution = Convolution(
             ctypes.addressof(window),
             ctypes.addressof(kernel),
             None,
-            None,
-            scales.ctypes.data,
+            packed.values.ctypes.data,
             source,
             output,
             count,
             1,
+            0,
+            least_exponent,
         )
         channels = np.zeros((count, 5), np.int32)
         library.swr_prepare_channels(
@@ -269,6 +277,26 @@ def test_multipliers_are_those_of_double_arithmetic(tasks):
         shifts = channels[:, 4:].copy().view(np.int8)
         found = list(zip(channels[:, 2], shifts[:, 0] - shifts[:, 1], strict=True))
         assert found == [fixed_point(float(source) * float(s) / float(output)) for s in scales]
+
+
+@pytest.mark.parametrize(
+    ("biases", "ctype", "shift"),
+    [
+        ([3, -(2**15), 2**15 - 1], "int16_t", 0),
+        ([2**17, -(2**17), 16], "int16_t", 3),
+        ([2**16 - 2, -2], "int16_t", 1),
+        ([2**17, 1], "int32_t", WIDE),
+        ([-(2**30), 2**29], "int16_t", 15),
+        ([-(2**31), 2**30], "int32_t", WIDE),
+    ],
+)
+def test_biases_take_two_bytes_where_they_fit(biases, ctype, shift):
+    biases = np.array(biases, np.int32)
+    packed, found = pack_biases(biases)
+    assert (packed.ctype, found) == (ctype, shift)
+    np.testing.assert_array_equal(
+        np.int64(packed.values) * 2 ** (found if found != WIDE else 0), biases
+    )
 
 
 @pytest.mark.parametrize("name", ["", "2words", "a-b", "x;", "swr_program"])

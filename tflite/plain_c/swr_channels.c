@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { kMantissaBits = 24, kExponentBias = 150 };
+enum { kMantissaBits = 24, kExponentBias = 150, kPackedBits = 10 };
 
 typedef struct {
   uint32_t mantissa; /* value = mantissa * 2^exponent, normalized to kMantissaBits. */
@@ -44,17 +44,33 @@ static void set_multiplier(SwrChannel *channel, Parts a, Parts b, Parts c) {
 }
 
 static int32_t bias_at(const SwrConvolution *convolution, uint32_t index) {
-  if (convolution->short_biases != NULL) {
-    return convolution->short_biases[index];
+  if (convolution->biases == NULL) {
+    return 0;
   }
-  return convolution->long_biases != NULL ? convolution->long_biases[index] : 0;
+  if (convolution->bias_shift == SWR_WIDE) {
+    return ((const int32_t *)convolution->biases)[index];
+  }
+  return ((const int16_t *)convolution->biases)[index] * (INT32_C(1) << convolution->bias_shift);
+}
+
+/* The mantissa is 0 for a scale of 0. */
+static Parts scale_at(const SwrConvolution *convolution, uint32_t index) {
+  if (convolution->least_exponent == SWR_WIDE) {
+    float scale = ((const float *)convolution->scales)[index];
+    return scale > 0 ? parts_of(scale) : (Parts){0, 0};
+  }
+  uint32_t packed = ((const uint16_t *)convolution->scales)[index];
+  uint32_t hidden = UINT32_C(1) << kPackedBits;
+  uint32_t mantissa = (hidden | (packed & (hidden - 1))) << (kMantissaBits - 1 - kPackedBits);
+  return (Parts){mantissa, convolution->least_exponent + (int)(packed >> kPackedBits) -
+                               kExponentBias};
 }
 
 static void set_channel(const SwrConvolution *convolution, uint32_t index, SwrChannel *channel) {
   *channel = (SwrChannel){.bias = bias_at(convolution, index)};
-  float scale = convolution->scales[index];
-  if (scale > 0) {
-    set_multiplier(channel, parts_of(convolution->input_scale), parts_of(scale),
+  Parts scale = scale_at(convolution, index);
+  if (scale.mantissa != 0) {
+    set_multiplier(channel, parts_of(convolution->input_scale), scale,
                    parts_of(convolution->output_scale));
   }
 }

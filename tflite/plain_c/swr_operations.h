@@ -28,21 +28,28 @@ typedef struct {
   uint16_t pad_top, pad_left;
 } SwrWindow;
 
+#define SWR_WIDE 255
+
 /* A convolution, depthwise convolution or dense layer. The scale of output channel c is
  * input_scale * scales[i] / output_scale; scales and biases of `period` channels are repeated
- * `repeats` times before the next ones, so i = c / (period * repeats) * period + c % period. The
- * scratch has an SwrChannel for each output channel, then two inputs of a kernel that isn't
+ * `repeats` times before the next ones, so i = c / (period * repeats) * period + c % period.
+ *
+ * Scales are uint16_t, 6 bits of exponent above 10 of mantissa, of which the exponent 0 stands for
+ * `least_exponent` of a float; biases are int16_t, times 2^bias_shift. Where these are SWR_WIDE,
+ * they are float and int32_t; biases of NULL are 0.
+ *
+ * The scratch has an SwrChannel for each output channel, then two inputs of a kernel that isn't
  * pointwise, or an int32_t for each channel of a depthwise one, then, where the output takes the
  * place of the input, a row of the output. */
 typedef struct {
   const SwrWindow *window;
   const int8_t *kernel;
-  const int16_t *short_biases; /* One of the two, or neither. */
-  const int32_t *long_biases;
-  const float *scales;
+  const void *biases;
+  const void *scales;
   float input_scale;
   float output_scale;
   uint16_t period, repeats;
+  uint8_t bias_shift, least_exponent;
   int8_t input_zero_point;
   int8_t output_zero_point;
   int8_t low, high;

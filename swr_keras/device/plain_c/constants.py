@@ -25,9 +25,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "SwrWindow": dict.fromkeys(_WINDOW, "uint16_t"),
     "SwrScale": {"multiplier": "int32_t", "shift": "int8_t"},
     "SwrConvolution": {
-        **dict.fromkeys(("window", "kernel", "short_biases", "long_biases", "scales"), "pointer"),
+        **dict.fromkeys(("window", "kernel", "biases", "scales"), "pointer"),
         **dict.fromkeys(("input_scale", "output_scale"), "float"),
         **dict.fromkeys(("period", "repeats"), "uint16_t"),
+        **dict.fromkeys(("bias_shift", "least_exponent"), "uint8_t"),
         **dict.fromkeys(("input_zero_point", "output_zero_point", "low", "high"), "int8_t"),
     },
     "SwrPool": {"window": "pointer", "low": "int8_t", "high": "int8_t"},

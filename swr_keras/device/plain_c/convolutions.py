@@ -5,6 +5,7 @@ import numpy as np
 from swr_keras.device.plain_c.constants import Array, Struct
 from swr_keras.device.plain_c.graph import Operator, Tensor
 from swr_keras.device.plain_c.movement import every
+from swr_keras.device.plain_c.packing import WIDE, pack_biases, pack_scales
 from swr_keras.device.plain_c.scaling import UNLIMITED, check_range, fixed_point, limits
 from swr_keras.device.plain_c.steps import Step
 
@@ -101,20 +102,22 @@ def _step(operator: Operator, kernel: str, window, weights, by_channel) -> Step:
     biases = _biases(operator, len(by_channel))
     _check_sums(operator, input_scale, scales, biases, by_channel)
     period, repeats = _repetition([scales] if biases is None else [scales, biases])
-    scales = _once(scales, period, repeats)
-    biases = None if biases is None else _once(biases, period, repeats)
-    short = biases is not None and np.array_equal(biases, biases.astype(np.int16))
+    packed_scales, least_exponent = pack_scales(_once(scales, period, repeats))
+    packed_biases, bias_shift = (
+        (None, WIDE) if biases is None else pack_biases(_once(biases, period, repeats))
+    )
     operation = Struct.of(
         "SwrConvolution",
         window=Struct.of("SwrWindow", **window),
         kernel=Array.of("int8_t", weights.ravel()),
-        short_biases=Array.of("int16_t", biases) if short else None,
-        long_biases=None if short or biases is None else Array.of("int32_t", biases),
-        scales=Array.of("float", scales),
+        biases=packed_biases,
+        scales=packed_scales,
         input_scale=input_scale,
         output_scale=output.scale,
         period=period,
         repeats=repeats,
+        bias_shift=bias_shift,
+        least_exponent=least_exponent,
         input_zero_point=source.zero_point,
         output_zero_point=output.zero_point,
         **limits(operator),
