@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "backbones": ("layers", "files"),
     "audio": ("files",),
     "images": ("files",),
+    "streaming": ("audio",),
     "accounting": ("layers", "policy", "graph"),
     "tasks": (*_GROUND, "layers", "policy"),
     "training": (*_GROUND, "layers", "policy", "tasks"),
@@ -33,7 +34,7 @@ MAY_IMPORT = {
         *(*_TRAINED, "methods", "accounting", "audio", "images", "backbones"),
         *("export", "device"),
     ),
-    "reporting": ("jobs", "accounting", "device"),
+    "reporting": ("jobs", "accounting", "device", "files"),
 }
 """What the parts of the package may import of it; recipes and the face may import everything."""
 
@@ -44,6 +45,7 @@ ONLY_IN = {
     "ray": ("jobs",),
     "soundfile": ("audio",),
     "soxr": ("audio",),
+    "sounddevice": ("recipes",),
     "ai_edge_litert": ("export", "device"),
     "tflite_micro": ("export", "device"),
 }

@@ -1,6 +1,7 @@
 """Audio data: reading, keyword data sets, features, augmentation, input pipelines."""
 
 from collections.abc import Callable
+from typing import Any
 
 from swr_keras.audio.audio import AudioError, fit_length, read_audio
 from swr_keras.audio.augmentation import (
@@ -36,6 +37,34 @@ FRONT_ENDS: dict[str, Callable[[int], FrontEnd]] = {
 }
 """The front ends by name; each takes the sample rate in Hz."""
 
+_LARGEST = 1_000_000  # Far beyond any sensible rate or length.
+_BY_CLASS: dict[str, Callable[..., FrontEnd]] = {
+    each.__name__: each for each in (LogMel, MFCC, MicroFrontend, EmbeddingMel)
+}
+
+
+def front_end_from(description: Any) -> FrontEnd:
+    """Returns the front end that a manifest describes.
+
+    Args:
+        description: Its `class` and `parameters`, as JSON gave them.
+
+    Raises:
+        ImportError: If it needs a package that isn't installed.
+        ValueError: If it describes none of these front ends.
+    """
+    try:
+        parameters = description["parameters"]
+        if any(abs(value) > _LARGEST for value in parameters.values()):
+            raise TypeError(f"a parameter beyond {_LARGEST:,}")
+        return _BY_CLASS[description["class"]](**parameters)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"Expected the `class`, one of {list(_BY_CLASS)}, and the `parameters` of a front end. "
+            f"Received: {description!r:.300} ({error})."
+        ) from None
+
+
 __all__ = [
     "FRONT_ENDS",
     "GSC_KEYWORDS",
@@ -57,6 +86,7 @@ __all__ = [
     "add_noise_snr",
     "evaluation_dataset",
     "fit_length",
+    "front_end_from",
     "read_audio",
     "shift_and_add_noise",
     "spec_augment",

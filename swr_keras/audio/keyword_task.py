@@ -114,7 +114,7 @@ class KeywordTask:
     def _computed_training(self, batch_size, first_epoch):
         return training_dataset(
             self.splits["training"],
-            self._noise_parts[0],
+            self.noise_parts[0],
             self.hearing.features,
             batch_size=batch_size,
             seed=self.hearing.seed,
@@ -146,17 +146,17 @@ class KeywordTask:
 
     @functools.cached_property
     def _validation(self):
-        return self._fixed(self.splits["validation"], self._noise_parts[0])
+        return self._fixed(self.splits["validation"], self.noise_parts[0])
 
     @functools.cached_property
     def _mixed_validation(self):
         split = self.splits["validation"]
         rows = np.random.default_rng(0).permutation(len(split.labels))
-        return self._fixed(split.take(rows), self._noise_parts[0])
+        return self._fixed(split.take(rows), self.noise_parts[0])
 
     @functools.cached_property
     def _testing(self):
-        return self._fixed(self.splits["testing"], self._noise_parts[1])
+        return self._fixed(self.splits["testing"], self.noise_parts[1])
 
     @functools.cached_property
     def _conditions(self):
@@ -165,7 +165,7 @@ class KeywordTask:
         return {"unheard noise": self._fixed(self.splits["testing"], self.unheard)}
 
     @functools.cached_property
-    def _noise_parts(self):
+    def noise_parts(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """What training and validation hear of each background recording, and what the test."""
         if not self.hearing.held_out_noise:
             return self.noise, self.noise
@@ -175,7 +175,7 @@ class KeywordTask:
 
     def calibration(self, count: int) -> np.ndarray:
         """Returns features of training clips evenly spread over the list, `(count, ...)`."""
-        batches = self._fixed(self._spread(count), self._noise_parts[0])
+        batches = self._fixed(self._spread(count), self.noise_parts[0])
         return np.concatenate([features for features, _ in batches.as_numpy_iterator()])
 
     def calibration_names(self, count: int) -> tuple[str, ...]:

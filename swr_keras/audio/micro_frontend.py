@@ -10,6 +10,7 @@ from swr_keras.audio.features import FramedFrontEnd, check_fixed
 
 _FLOOR_LSB = 2
 _MAX_WARM_UP_SECONDS = 60
+_HOP_SAMPLES = 160
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,36 @@ class MicroFrontend(FramedFrontEnd):
         features = np.empty((len(audio), *self.shape(audio.shape[1])), np.float32)
         for clip, noise, pcm in zip(features, background, to_int16(audio), strict=True):
             before = to_int16(np.resize(noise, length) + floor / INT16_SCALE)
-            clip[..., 0] = self._frames(before.tobytes() + pcm.tobytes())[hops:]
+            clip[...] = MicroFrontendState().feed(np.concatenate([before, pcm]))[hops:]
         return features
 
-    def _frames(self, pcm: bytes) -> list[list[float]]:
-        frontend = _implementation()()
-        hop_bytes = 2 * self.hop_samples
-        starts = range(0, len(pcm) - hop_bytes + 1, hop_bytes)
-        hops = (frontend.process_samples(pcm[start : start + hop_bytes]) for start in starts)
-        return [hop.features for hop in hops if hop.features]
+
+class MicroFrontendState:
+    """`MicroFrontend` as it listens: what it has heard so far changes what it gives next."""
+
+    def __init__(self) -> None:
+        self._frontend = _implementation()()
+        self._rest = np.empty(0, np.int16)
+
+    def feed(self, pcm: np.ndarray) -> np.ndarray:
+        """Hears what comes next.
+
+        Args:
+            pcm: Int16 `(any,)`; samples beyond the last whole hop are kept for the next call.
+
+        Returns:
+            Float32 `(frames, 40, 1)`, one frame a hop, the first of them after a whole window.
+        """
+        heard = np.concatenate([self._rest, pcm])
+        hop = _HOP_SAMPLES
+        hops = len(heard) // hop
+        self._rest = heard[hops * hop :]
+        results = (
+            self._frontend.process_samples(heard[start : start + hop].tobytes()).features
+            for start in range(0, hops * hop, hop)
+        )
+        frames = [features for features in results if features]
+        return np.array(frames, np.float32).reshape(len(frames), MicroFrontend.num_mels, 1)
 
 
 def _implementation():

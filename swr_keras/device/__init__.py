@@ -1,6 +1,7 @@
 """What goes onto a device: models with their manifests, as files and as C."""
 
 from swr_keras.device.bundle import Bundle, DeviceTask
+from swr_keras.device.bundle_manifest import bundle_manifest, read_bundle_manifest
 from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_bundle, write_deployment
 from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult
@@ -17,7 +18,9 @@ __all__ = [
     "EmulatorResult",
     "HostModel",
     "Patch",
+    "bundle_manifest",
     "c_array",
+    "read_bundle_manifest",
     "to_c",
     "write_bundle",
     "write_deployment",

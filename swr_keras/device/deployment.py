@@ -2,32 +2,38 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swr_keras.device.bundle import Bundle
+from swr_keras.device.bundle_manifest import bundle_manifest
 from swr_keras.device.c_array import c_array
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.manifest import manifest
 from swr_keras.files import write_atomically, write_json
 
 
-def write_bundle(folder: str | os.PathLike, bundle: Bundle, *, name: str) -> None:
-    """Writes `<name>.bin`, and the same as C, `<name>.h` and `<name>.cc`.
+def write_bundle(
+    folder: str | os.PathLike, bundle: Bundle, *, name: str, front_end: Mapping[str, Any]
+) -> None:
+    """Writes `<name>.bin`, its manifest `<name>.json`, and the same as C, `<name>.h` and `.cc`.
 
     Args:
         folder: An existing folder.
         bundle: The bundle.
         name: Stem of the files and of the C symbols, a C identifier.
+        front_end: What `describe_front_end` returned of the front end of its tasks.
 
     Raises:
-        ValueError: See `c_array`.
+        ValueError: See `c_array` and `bundle_manifest`.
     """
     folder = pathlib.Path(folder)
     header, source = c_array(bundle.image, name)
+    description = bundle_manifest(bundle, front_end)
     bundle.save(folder / f"{name}.bin")
     write_atomically(folder / f"{name}.h", header.encode())
     write_atomically(folder / f"{name}.cc", source.encode())
+    write_json(folder / f"{name}.json", description)
 
 
 def write_deployment(

@@ -7,7 +7,7 @@ from swr_keras.export.errors import ExportError
 from swr_keras.export.int8 import convert_int8
 from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
-from swr_keras.export.manifest import manifest
+from swr_keras.export.manifest import describe_front_end, manifest
 from swr_keras.export.verify import Verification, verify_int8
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "arena_bytes_host",
     "convert_int8",
     "deploy_graph",
+    "describe_front_end",
     "manifest",
     "verify_int8",
 ]

@@ -68,9 +68,8 @@ def manifest(
         "sha256": hashlib.sha256(contents.data).hexdigest(),
         "size_bytes": len(contents.data),
         "labels": list(labels),
-        "front_end": _describe(front_end),
-        "input": _tensor(lite.input_shape, lite.input_scale, lite.input_zero_point),
-        "output": _tensor(lite.output_shape, lite.output_scale, lite.output_zero_point),
+        "front_end": describe_front_end(front_end),
+        **describe_interface(lite),
         "operators": dict(Counter(operator.name for operator in contents.operators)),
         "arena": _arena(contents),
         "verification": _verification(model),
@@ -91,6 +90,31 @@ def manifest(
             "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
             f"Received: front_end={front_end!r}, accuracy={accuracy!r} ({error})."
         ) from None
+
+
+def describe_front_end(front_end: Any) -> dict[str, Any]:
+    """Returns the `class` of a front end and its `parameters`, as manifests have them.
+
+    Args:
+        front_end: A dataclass such as `audio.LogMel()`.
+
+    Raises:
+        ValueError: If it is no dataclass instance.
+    """
+    if not dataclasses.is_dataclass(front_end) or isinstance(front_end, type):
+        raise ValueError(
+            "`front_end` must be an instance of a dataclass, such as `audio.LogMel()`, so that its "
+            f"parameters can be written down. Received: {front_end!r}."
+        )
+    return {"class": type(front_end).__name__, "parameters": dataclasses.asdict(front_end)}
+
+
+def describe_interface(model: LiteModel) -> dict[str, Any]:
+    """Returns the `input` and `output` of a model, as manifests have them."""
+    return {
+        "input": _tensor(model.input_shape, model.input_scale, model.input_zero_point),
+        "output": _tensor(model.output_shape, model.output_scale, model.output_zero_point),
+    }
 
 
 def _arena(contents):
@@ -121,15 +145,6 @@ def _check_labels(labels, outputs):
             f"Expected one label for each of the {outputs} outputs of the model, all different. "
             f"Received: {len(labels)} labels {list(labels)}."
         )
-
-
-def _describe(front_end):
-    if not dataclasses.is_dataclass(front_end) or isinstance(front_end, type):
-        raise ValueError(
-            "`front_end` must be an instance of a dataclass, such as `audio.LogMel()`, so that its "
-            f"parameters can be written down. Received: {front_end!r}."
-        )
-    return {"class": type(front_end).__name__, "parameters": dataclasses.asdict(front_end)}
 
 
 def _tensor(shape, scale, zero_point):

@@ -25,14 +25,16 @@ def write_bundles(run: Run, folder: pathlib.Path) -> list[str]:
     labels = {task.name: task.labels for task in run.tasks}
     base = _base(folder)
     tasks: dict[float | None, dict[str, DeviceTask]] = {}
+    front_ends = {}
     for result in run.results:
-        if result.kind == "int8" and result.stem:
+        if result.kind == "int8" and result.stem and result.manifest:
             model = parse((folder / f"{result.stem}.tflite").read_bytes())
             fits = len(result.task.encode()) <= NAME_BYTES
             name = result.task if fits else hashed_name(result.task)
             at_cost = tasks.setdefault(result.target_cost, dict(base))
             at_cost[name] = DeviceTask(model, labels[result.task])
-    return [_write(folder, cost, each) for cost, each in tasks.items()]
+            front_ends[result.target_cost] = result.manifest["front_end"]
+    return [_write(folder, cost, each, front_ends[cost]) for cost, each in tasks.items()]
 
 
 def _base(folder):
@@ -42,9 +44,9 @@ def _base(folder):
     return {_BASE: DeviceTask(parse((folder / "base_int8.tflite").read_bytes()), labels)}
 
 
-def _write(folder, cost, tasks):
+def _write(folder, cost, tasks, front_end):
     bundle, name = Bundle.build(tasks), c_name("bundle", cost)
-    write_bundle(folder, bundle, name=name)
+    write_bundle(folder, bundle, name=name, front_end=front_end)
     files = sum(len(task.model.data) for task in tasks.values())
     own = [count for task, count in bundle.own_bytes.items() if task != _BASE]
     return (

@@ -13,7 +13,11 @@ _HELP = ("--help", "-help", "--helpshort", "-h", "-?")
 
 
 def main(
-    argv: Sequence[str], settings_class: type, text: str | None, run: Callable[[Any], None]
+    argv: Sequence[str],
+    settings_class: type,
+    text: str | None,
+    run: Callable[[Any], None],
+    interrupted: str = "Interrupted. The same command goes on from here.",
 ) -> int:
     """Reads settings from a command line and runs a recipe with them.
 
@@ -22,6 +26,7 @@ def main(
         settings_class: The recipe's settings.
         text: What the recipe does, for `--help`.
         run: Runs the recipe.
+        interrupted: What is said when a person stops it.
 
     Returns:
         The exit code: 0, or 1 for an error, whose message is printed, or 130 if interrupted.
@@ -34,7 +39,7 @@ def main(
     try:
         run(setting_flags.parse(settings_class, argv))
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        print(f"\n{interrupted}", file=sys.stderr)
         return 130
     except flags.Error as error:
         print(f"Error: {error}\nPass --help to see the flags.", file=sys.stderr)

@@ -38,6 +38,7 @@ _FILES = {
     "<task>/c<cost>/<task>_c<cost>_int8.json": "labels, front end, scales and more of that file",
     "<task>/c<cost>/<task>_c<cost>_int8.h, .cc": "the same file as a C array",
     "bundle_c<cost>_int8.bin, .h, .cc": "all tasks in one image, and as a C array",
+    "bundle_c<cost>_int8.json": "labels, front end and scales of its tasks",
     "base_int8.tflite": "the base, whose activation scales all tasks take",
     "<task>/policies.safetensors": "the policies of every cost, as the policy network gives them",
     "<task>/supernet.safetensors": "what the super-net changes of the base",

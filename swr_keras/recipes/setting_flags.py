@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from absl import flags
 
+from swr_keras.jobs.schema import conform
+
 T = TypeVar("T")
 
 
@@ -17,24 +19,30 @@ def parse(settings_class: type[T], argv: Sequence[str]) -> T:
     Args:
         settings_class: A dataclass whose fields are dataclasses of settings, or settings made by
             `recipes.settings.setting`.
-        argv: The command line, the program's name first.
+        argv: The command line, the program's name first. What is no flag goes to the field that is
+            `positional`.
 
     Raises:
-        flags.Error: If a flag is unknown or its value of another type.
+        flags.Error: If a flag is unknown or its value of another type, or an argument no flag and
+            no field takes those.
         ValueError: If a value is out of range.
     """
     values = define(settings_class)
+    values.set_gnu_getopt()
     rest = values(argv)[1:]
-    if rest:
+    taken = [field.name for field, _ in _leaves(settings_class) if _is_positional(field)]
+    if rest and not taken:
         raise flags.Error(f"Unknown arguments: {rest}. Flags take the form --name=value.")
-    return _build(settings_class, values)
+    found = values.flag_values_dict() | dict.fromkeys(taken, tuple(rest))
+    return _build(settings_class, found)
 
 
 def define(settings_class: type) -> flags.FlagValues:
     """Returns the flags of settings, in a container of their own."""
     values = flags.FlagValues()
     for field, hint in _leaves(settings_class):
-        _define(field, hint, values)
+        if not _is_positional(field):
+            _define(field, hint, values)
     return values
 
 
@@ -45,6 +53,36 @@ def as_flat(settings: Any) -> dict[str, Any]:
         value = getattr(settings, field.name)
         flat |= as_flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
     return flat
+
+
+def from_flat(settings_class: type[T], flat: Any, where: str) -> T:
+    """Returns the settings that were written as one dict; the reverse of `as_flat`.
+
+    Fields that it lacks have their defaults, and what is no field is left out.
+
+    Args:
+        settings_class: As for `parse`.
+        flat: What a file of settings held.
+        where: What the file is, for messages.
+
+    Raises:
+        ValueError: If it is no dict, or a value is of another type or out of range.
+    """
+    if not isinstance(flat, dict):
+        raise ValueError(f"{where} must be an object. Received: {flat!r:.200}.")
+    hints = typing.get_type_hints(settings_class)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(typing.cast(Any, settings_class)):
+        name, hint = field.name, hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            arguments[name] = from_flat(typing.cast(type, hint), flat, where)
+        elif name in flat:
+            arguments[name] = conform(flat[name], hint, f"{where}['{name}']")
+    return settings_class(**arguments)
+
+
+def _is_positional(field):
+    return field.metadata["positional"]
 
 
 def _leaves(settings_class) -> Iterator[tuple[dataclasses.Field, Any]]:
@@ -82,7 +120,7 @@ def _build(settings_class, values):
         if dataclasses.is_dataclass(hint):
             arguments[field.name] = _build(hint, values)
         else:
-            arguments[field.name] = _converted(field.name, values[field.name].value, hint)
+            arguments[field.name] = _converted(field.name, values[field.name], hint)
     return settings_class(**arguments)
 
 

@@ -23,16 +23,23 @@ def setting(
     *,
     at_least: float | None = None,
     choices: Sequence[str] | None = None,
+    positional: bool = False,
 ) -> Any:
-    """Declares a field that is a flag.
+    """Declares a field that is a flag, or what stands on the command line without one.
 
     Args:
         default: Its default.
         help_text: What it is, for people.
         at_least: Smallest number that it may be.
         choices: All that it may be, besides the default.
+        positional: Whether it takes the arguments that are no flags, a tuple of texts.
     """
-    metadata = {"help": help_text, "at_least": at_least, "choices": choices}
+    metadata = {
+        "help": help_text,
+        "at_least": at_least,
+        "choices": choices,
+        "positional": positional,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -52,6 +59,13 @@ class Settings:
                 raise ValueError(
                     f"`{field.name}` must be one of {list(choices)}. Received: {value!r}."
                 )
+
+
+def check_range_db(name: str, snr: Range | None) -> None:
+    """Raises ValueError if a range of the SNR isn't two finite numbers in order."""
+    finite = snr is None or (len(snr) == 2 and all(map(math.isfinite, snr)))
+    if not finite or (snr and snr[0] > snr[1]):
+        raise ValueError(f"`{name}` is the lowest and the highest SNR in dB. Received: {snr}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,12 +187,7 @@ class Noise(Settings):
         if self.held_out_noise >= 1:
             raise ValueError(f"`held_out_noise` must be below 1. Received: {self.held_out_noise}.")
         for name in ("train_snr_db", "base_snr_db", "test_snr_db"):
-            snr = getattr(self, name)
-            finite = snr is None or (len(snr) == 2 and all(map(math.isfinite, snr)))
-            if not finite or (snr and snr[0] > snr[1]):
-                raise ValueError(
-                    f"`{name}` is the lowest and the highest SNR in dB. Received: {snr}."
-                )
+            check_range_db(name, getattr(self, name))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,7 @@ from matplotlib.ticker import (
 _BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#d55e00", "#009e73", "#8a4f7d"
 _YELLOW = "#c9a000"
 _GREY, _PALE = "#666666", "#d9d9d9"
+COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE, _YELLOW)
 _KIND_COLOURS = {
     "pointwise": _BLUE,
     "depthwise": _ORANGE,
@@ -40,7 +41,7 @@ _KIND_NAMES = {
     "dense": "dense, changed",
     "normalization": "batch norm of its own, changed",
 }
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": _GREY,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -95,7 +96,7 @@ def accuracy_per_byte(arms: Sequence[Arm], title: str) -> Picture:
         arms: The methods.
         title: The task.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((5.2, 3.2))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.11, right=0.97, bottom=0.14, top=0.91)
@@ -142,7 +143,7 @@ def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
     if "accuracy" not in history:
         scores = {"tracking_error": "training"}
         heading = "mean of |expected cost - target cost|"
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((5.2, 2.1))
         left, right = figure.subplots(1, 2)
         figure.subplots_adjust(left=0.08, right=0.99, bottom=0.19, top=0.89, wspace=0.26)
@@ -179,7 +180,7 @@ def cost_tracking(
         trained: Target and achieved cost of the models that were trained.
         title: As for `learning_curves`.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((5.2, 4.2))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.1, right=0.97, bottom=0.11, top=0.98)
@@ -229,7 +230,7 @@ def policy_picture(
     longest = max(len(path) for path, _, _ in bars)
     width = max(6.0, 1.3 + 0.19 * len(bars))
     height = 0.6 + len(groups) * (0.4 + 0.5 * len(choices)) + 0.062 * longest
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
         panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, kinds) in zip(panels, groups, strict=True):

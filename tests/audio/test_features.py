@@ -1,10 +1,19 @@
+import dataclasses
+import json
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from swr_keras.audio import FRONT_ENDS, LogMel, MicroFrontend, fit_length, read_audio
+from swr_keras.audio import (
+    FRONT_ENDS,
+    LogMel,
+    MicroFrontend,
+    fit_length,
+    front_end_from,
+    read_audio,
+)
 
 
 def _reference(audio, rate_hz=16000, num_mels=40, window=480, hop=160, fft=512):
@@ -124,3 +133,35 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymicro_features", None)
     with pytest.raises(ImportError, match=r"swr-keras\[microfrontend\]"):
         MicroFrontend()
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_a_front_end_is_known_by_its_description(name):
+    if name == "micro_frontend":
+        pytest.importorskip("pymicro_features", reason="needs the extra swr-keras[microfrontend]")
+    front_end = FRONT_ENDS[name](16000)
+    described = {
+        "class": type(front_end).__name__,
+        "parameters": json.loads(json.dumps(dataclasses.asdict(front_end))),
+    }
+    assert front_end_from(described) == front_end
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        None,
+        {"class": "Ears", "parameters": {}},
+        {"class": ["LogMel"], "parameters": {}},
+        {"class": "LogMel"},
+        {"class": "LogMel", "parameters": [1]},
+        {"class": "LogMel", "parameters": {"colour": 1}},
+        {"class": "LogMel", "parameters": {"num_mels": "many"}},
+        {"class": "LogMel", "parameters": {"num_mels": 0}},
+        {"class": "LogMel", "parameters": {"fft_length": 2**50}},
+        {"class": "LogMel", "parameters": {"sample_rate_hz": 1e300}},
+    ],
+)
+def test_what_describes_no_front_end_is_refused(described):
+    with pytest.raises(ValueError, match="Received"):
+        front_end_from(described)

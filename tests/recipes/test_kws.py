@@ -11,8 +11,9 @@ import soundfile
 from absl import flags
 
 import swr_keras as swr
-from swr_keras.device import Bundle
-from swr_keras.export import LiteModel
+from swr_keras.audio import MicroFrontend
+from swr_keras.device import Bundle, read_bundle_manifest
+from swr_keras.export import LiteModel, describe_front_end
 from swr_keras.jobs.run import Run
 from swr_keras.recipes import kws, native_lines
 from swr_keras.recipes.kws_settings import KwsSettings
@@ -194,6 +195,9 @@ def test_command_from_recordings_to_verified_files(finished):
     report = (output / "report.html").read_text()
     bundle = Bundle.load(output / "bundle_c0_2_int8.bin")
     assert bundle.names == ("base", *(facts.name for facts in run.tasks))
+    described = read_bundle_manifest(output / "bundle_c0_2_int8.bin", bundle)
+    assert described["front_end"] == describe_front_end(MicroFrontend())
+    assert tuple(described["tasks"]) == bundle.names
     assert "bundle_c0_2_int8.bin has base and english and mandarin for TFLite Micro" in printed
     assert "Keyword spotting in noise, at an SNR of 0 to 10 dB" in report
     for facts, labels in zip(

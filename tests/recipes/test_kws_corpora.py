@@ -183,7 +183,7 @@ def test_folds_are_the_same_in_every_folder(folders):
 
 def test_the_test_alone_hears_the_end_of_each_noise(folders):
     task = load(folders[:1], "--unknown_words=dog", "--held_out_noise=0.5", "--test_snr_db=0,0")[0]
-    heard, held_out = task._noise_parts
+    heard, held_out = task.noise_parts
     for whole, first, rest in zip(task.noise, heard, held_out, strict=True):
         np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
         assert len(rest) == len(whole) / 2

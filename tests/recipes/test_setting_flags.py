@@ -1,9 +1,10 @@
 import dataclasses
+import json
 
 import pytest
 from absl import flags
 
-from swr_keras.recipes.setting_flags import as_flat, parse
+from swr_keras.recipes.setting_flags import as_flat, from_flat, parse
 from swr_keras.recipes.settings import Settings, setting
 
 
@@ -75,3 +76,37 @@ def test_a_flagfile_is_read_and_what_stands_behind_it_wins(tmp_path):
 def test_impossible_values_are_refused(argument, message):
     with pytest.raises((flags.Error, ValueError), match=message):
         parse(Box, ["box", argument])
+
+
+def test_settings_can_be_read_back_from_a_file():
+    box = Box(Size(5, (0.5,)), "blue", ("a", "b"), 2.0, 7, False)
+    assert from_flat(Box, json.loads(json.dumps(as_flat(box))), "it") == box
+    assert from_flat(Box, {"width": 5, "unknown": 1}, "it") == Box(Size(5))
+
+
+@pytest.mark.parametrize(
+    ("flat", "message"),
+    [
+        ([], "it must be an object"),
+        ({"width": "wide"}, r"it\['width'\] must be an integer. Received: 'wide'"),
+        ({"names": "a"}, r"it\['names'\] must be a list"),
+        ({"width": 0}, "at least 1"),
+    ],
+)
+def test_what_is_no_file_of_settings_is_refused(flat, message):
+    with pytest.raises(ValueError, match=message):
+        from_flat(Box, flat, "it")
+
+
+@dataclasses.dataclass(frozen=True)
+class Letter(Settings):
+    pages: tuple[str, ...] = setting((), "Its pages.", positional=True)
+    closed: bool = setting(True, "Whether it is closed.")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["a", "b", "--noclosed"], ["--noclosed", "a", "b"], ["a", "--noclosed", "b"]]
+)
+def test_arguments_without_a_flag_can_be_a_field(arguments):
+    assert parse(Letter, ["letter", *arguments]) == Letter(("a", "b"), False)
+    assert parse(Letter, ["letter"]) == Letter()
