@@ -4,6 +4,7 @@ from swr_keras.device.bundle import Bundle, DeviceTask
 from swr_keras.device.bundle_manifest import bundle_manifest, read_bundle_manifest
 from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_bundle, write_deployment
+from swr_keras.device.emulated_check import EmulatedCheck, check_emulated, check_patch_emulated
 from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult
 from swr_keras.device.host import HostModel
 from swr_keras.device.patch import Patch
@@ -13,6 +14,7 @@ __all__ = [
     "Bundle",
     "CSources",
     "DeviceTask",
+    "EmulatedCheck",
     "Emulator",
     "EmulatorError",
     "EmulatorResult",
@@ -20,6 +22,8 @@ __all__ = [
     "Patch",
     "bundle_manifest",
     "c_array",
+    "check_emulated",
+    "check_patch_emulated",
     "read_bundle_manifest",
     "to_c",
     "write_bundle",

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_SUPPORT = pathlib.Path(__file__).with_name("tflite") / "emulator"
+from swr_keras.device.c_folders import C_FOLDERS
+
+_SUPPORT = C_FOLDERS / "emulator"
 _COMPILER, _SIZE, _ADDRESSES = (f"arm-none-eabi-{tool}" for tool in ("gcc", "size", "addr2line"))
 _QEMU = "qemu-system-arm"
 _INSTALL = (

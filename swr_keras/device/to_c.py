@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from swr_keras.device.bundle import Bundle, DeviceTask
+from swr_keras.device.c_folders import C_FOLDERS
 from swr_keras.device.plain_c.graph import read_graph
 from swr_keras.device.plain_c.lowering import lower
 from swr_keras.device.plain_c.plan import ARENA_UNIT
@@ -19,7 +20,7 @@ from swr_keras.export.flatbuffer import as_object, parse, read_model
 from swr_keras.files import write_atomically
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KERNELS = pathlib.Path(__file__).with_name("tflite") / "plain_c"
+_KERNELS = C_FOLDERS / "plain_c"
 _MOST_ARENA_BYTES = ARENA_UNIT * 2**16
 
 

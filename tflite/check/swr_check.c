@@ -1,0 +1,72 @@
+/* Runs audio through the front end and every task of generated sources, and prints all numbers.
+ *
+ * For an emulated microcontroller. Macros: SWR_CHECK_SAMPLES of the file "pcm" (int16, 16 kHz) and
+ * SWR_CHECK_FRAMES that a network reads. Each task runs twice, so that others use the arena between.
+ */
+#include <stdio.h>
+
+#include "swr.h"
+#include "swr_emulator.h"
+#include "swr_frontend.h"
+#include "swr_input.h"
+
+static int16_t pcm[SWR_CHECK_SAMPLES];
+static uint16_t memory[SWR_CHECK_FRAMES * SWR_FRONTEND_CHANNELS];
+static _Alignas(SWR_ARENA_UNIT) int8_t arena[SWR_ARENA_BYTES];
+static SwrFrontend frontend;
+static SwrFrames frames;
+
+static void listen(void) {
+  const int16_t *next = pcm;
+  size_t count = SWR_CHECK_SAMPLES;
+  uint16_t features[SWR_FRONTEND_CHANNELS];
+  uint64_t start = swr_instructions(), printing = 0;
+  while (swr_frontend_push(&frontend, &next, &count, features)) {
+    swr_frames_add(&frames, features);
+    uint64_t computed = swr_instructions();
+    printf("features");
+    for (int i = 0; i < SWR_FRONTEND_CHANNELS; ++i) {
+      printf(" %u", (unsigned)features[i]);
+    }
+    printf("\n");
+    printing += swr_instructions() - computed;
+  }
+  printf("frontend %u\n", (unsigned)(swr_instructions() - start - printing));
+}
+
+static int run(int number) {
+  const SwrTask *task = &swr_tasks[number];
+  SwrInputScale scale;
+  uint64_t start = swr_instructions();
+  if (!swr_input_scale(&scale, task->input_scale, task->input_zero_point) ||
+      !swr_frames_read(&frames, &scale, swr_input(task, arena))) {
+    printf("The front end doesn't fit the network.\n");
+    return 1;
+  }
+  swr_invoke(task, arena);
+  unsigned instructions = (unsigned)(swr_instructions() - start);
+  const int8_t *outputs = swr_output(task, arena);
+  printf("task %d %u", number, instructions);
+  for (uint32_t i = 0; i < task->output_count; ++i) {
+    printf(" %d", outputs[i]);
+  }
+  printf("\n");
+  return 0;
+}
+
+int main(void) {
+  if (swr_read_file("pcm", pcm, sizeof pcm) != (long)sizeof pcm) {
+    return 2;
+  }
+  swr_frontend_reset(&frontend);
+  swr_frames_start(&frames, memory, SWR_CHECK_FRAMES);
+  listen();
+  for (int i = 0; i < 2 * SWR_TASK_COUNT; ++i) {
+    if (run(i % SWR_TASK_COUNT) != 0) {
+      return 1;
+    }
+  }
+  printf("memory %u %u %u\n", (unsigned)sizeof arena, (unsigned)sizeof memory,
+         (unsigned)(sizeof frontend + sizeof frames));
+  return 0;
+}
