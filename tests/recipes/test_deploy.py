@@ -1,0 +1,210 @@
+import json
+import shutil
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import swr_keras as swr
+from swr_keras.audio import LogMel, MicroFrontend
+from swr_keras.device import Bundle, DeviceTask, Patch, write_bundle, write_deployment
+from swr_keras.export import convert_int8, describe_front_end
+from swr_keras.recipes import deploy
+
+LABELS = ("no", "yes")
+FRONT_END = LogMel()
+MISSING = [tool for tool in ("qemu-system-arm", "arm-none-eabi-gcc") if not shutil.which(tool)]
+
+
+def examples(seed=0):
+    return np.random.default_rng(seed).normal(5, 3, size=(16, 30, 40, 1)).astype("float32")
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((30, 40, 1))
+    x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv")(inputs)
+    x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D()(x)))
+
+
+def write_task(folder, base, seed, front_end=FRONT_END):
+    """Writes what a run keeps of a task: its pack, its int8 model and their manifest."""
+    folder.mkdir(parents=True)
+    keras.utils.set_random_seed(seed)
+    task = swr.TaskModel(base, ["depthwise"], num_classes=2)
+    for variable in task.task_variables().values():
+        variable.assign(keras.random.normal(variable.shape))
+    task.pack().save(folder / "task.swr.safetensors")
+    write_deployment(
+        folder,
+        convert_int8(task.merge(), examples(seed)),
+        name="task_c0_1_int8",
+        labels=LABELS,
+        front_end=front_end,
+        calibration_names=[str(each) for each in range(16)],
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run with the base and a task, and one more task on the same base in another run."""
+    folder = tmp_path_factory.mktemp("runs")
+    base = network()
+    write_task(folder / "more" / "french" / "c0.1", base, 2)
+    run = folder / "run"
+    write_task(run / "english" / "c0.1", base, 1)
+    base.save(run / "base.keras")
+    model = (run / "english" / "c0.1" / "task_c0_1_int8.tflite").read_bytes()
+    tasks = {name: DeviceTask(model, LABELS) for name in ("base", "english")}
+    described = describe_front_end(FRONT_END)
+    write_bundle(run, Bundle.build(tasks), name="bundle_c0_1_int8", front_end=described)
+    return folder
+
+
+@pytest.fixture
+def runs(made, tmp_path):
+    """The same, to be damaged."""
+    return shutil.copytree(made, tmp_path / "runs")
+
+
+def call(runs, *arguments):
+    return deploy.main(["deploy", f"--run_dir={runs / 'run'}", *arguments])
+
+
+def test_a_run_becomes_a_folder_for_a_device(runs, capsys):
+    assert call(runs) == 0
+    folder = runs / "run" / "deploy_bundle_c0_1_int8"
+    bundle = Bundle.load(folder / "bundle.bin")
+    assert bundle.names == ("base", "english")
+    assert len(bundle.image) == 131072
+    sizes = json.loads((folder / "sizes.json").read_text())
+    assert sizes["tasks"].keys() == {"base", "english"}
+    assert sizes["shared"]["c_bytes"] > 0
+    printed = capsys.readouterr().out
+    assert f"{sizes['shared']['bundle_bytes']:,}" in printed
+    assert "LogMel has no C front end" in printed
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs the compiler gcc")
+def test_the_sources_are_complete(runs):
+    assert call(runs, f"--output_dir={runs / 'device'}") == 0
+    sources = sorted(path.name for path in (runs / "device" / "c").glob("*.c"))
+    assert {"swr.c", "swr_frontend.c", "swr_bundle.c"} <= set(sources)
+    command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    place = runs / "device" / "c"
+    subprocess.run([*command, *sources, "-o", "all.so"], cwd=place, check=True)
+
+
+@pytest.mark.parametrize("file", ["task.swr.safetensors", "task_c0_1_int8.tflite"])
+def test_a_task_is_added_by_a_patch(runs, file, capsys):
+    pack = runs / "more" / "french" / "c0.1" / file
+    assert call(runs, f"--add={pack},again={pack}") == 0
+    folder = runs / "run" / "deploy_bundle_c0_1_int8"
+    assert Bundle.load(folder / "bundle.bin").names == ("base", "english", "french", "again")
+    patches = [Patch.load(folder / f"{name}.patch") for name in ("french", "again")]
+    assert patches[1].num_bytes < patches[0].num_bytes
+    assert f"Patch for 'french': {patches[0].num_bytes:,} bytes" in capsys.readouterr().out
+
+
+def of_another_base(runs):
+    other = network()
+    other.get_layer("conv").bias.assign(np.ones(6))
+    write_task(runs / "other" / "task" / "c0.1", other, 3)
+    return runs / "other" / "task" / "c0.1" / "task.swr.safetensors"
+
+
+def of_another_front_end(runs):
+    write_task(runs / "micro" / "task" / "c0.1", network(), 3, MicroFrontend())
+    return runs / "micro" / "task" / "c0.1" / "task_c0_1_int8.tflite"
+
+
+def without_a_model(runs):
+    folder = runs / "more" / "french" / "c0.1"
+    (folder / "task_c0_1_int8.tflite").unlink()
+    return folder / "task.swr.safetensors"
+
+
+def without_a_manifest(runs):
+    folder = runs / "more" / "french" / "c0.1"
+    (folder / "task_c0_1_int8.json").write_text("[]")
+    return folder / "task_c0_1_int8.tflite"
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (of_another_base, "made on another base"),
+        (of_another_front_end, "another front end"),
+        (without_a_model, "Expected one int8 model beside the pack"),
+        (without_a_manifest, "isn't the manifest of a model"),
+        (lambda runs: runs / "none.tflite", "none.tflite"),
+        (lambda runs: f"english={runs}/more/french/c0.1/task.swr.safetensors", "another name"),
+    ],
+)
+def test_what_can_not_be_added_is_refused_and_nothing_is_written(runs, file, message, capsys):
+    assert call(runs, f"--add={file(runs)}") == 1
+    assert message in capsys.readouterr().err
+    assert not (runs / "run" / "deploy_bundle_c0_1_int8").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--run_dir=nowhere"], "no run in 'nowhere'"),
+        (["--target_cost=0.3"], "Expected one bundle"),
+        (["--image_bytes=4096"], "image_bytes=4096"),
+        (["--slot_bytes=100"], "slot_bytes"),
+        (["--cpu=pentium"], "cortex-m4"),
+    ],
+)
+def test_bad_settings_are_refused(runs, arguments, message, capsys):
+    assert call(runs, *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_of_several_costs_one_is_named(runs, capsys):
+    for suffix in (".bin", ".json"):
+        source = runs / "run" / f"bundle_c0_1_int8{suffix}"
+        shutil.copy(source, runs / "run" / f"bundle_c0_3_int8{suffix}")
+    assert call(runs) == 1
+    assert "bundle_c0_3_int8.bin" in capsys.readouterr().err
+    assert call(runs, "--target_cost=0.3") == 0
+
+
+def test_a_damaged_bundle_is_refused(runs, capsys):
+    path = runs / "run" / "bundle_c0_1_int8.bin"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert call(runs) == 1
+    assert "Error" in capsys.readouterr().err
+
+
+@pytest.fixture
+def heard_by_micro(runs):
+    bundle = Bundle.load(runs / "run" / "bundle_c0_1_int8.bin")
+    described = describe_front_end(MicroFrontend())
+    write_bundle(runs / "run", bundle, name="bundle_c0_1_int8", front_end=described)
+    folder = runs / "more" / "french" / "c0.1"
+    manifest = json.loads((folder / "task_c0_1_int8.json").read_text())
+    manifest["front_end"] = described
+    (folder / "task_c0_1_int8.json").write_text(json.dumps(manifest))
+    return runs
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
+def test_an_emulated_device_agrees(heard_by_micro, capsys):
+    pack = heard_by_micro / "more" / "french" / "c0.1" / "task.swr.safetensors"
+    assert call(heard_by_micro, "--cpu=cortex-m3", f"--add={pack}") == 0
+    assert "are those of Python" in capsys.readouterr().out
+    folder = heard_by_micro / "run" / "deploy_bundle_c0_1_int8"
+    found = json.loads((folder / "sizes.json").read_text())["emulated"]
+    assert found["cpu"] == "cortex-m3"
+    assert found["instructions_per_inference"].keys() == {"base", "english", "french"}
+
+
+def test_a_missing_tool_is_named(heard_by_micro, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert call(heard_by_micro) == 0
+    assert "apt-get install" in capsys.readouterr().out
