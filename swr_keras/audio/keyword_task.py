@@ -14,6 +14,9 @@ from swr_keras.audio.kept_epochs import KeptEpochs
 from swr_keras.audio.keyword_corpus import SILENCE, UNKNOWN, is_keyword
 from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
 
+BASE = "base"
+"""What the task is called that a base is trained on."""
+
 _EVALUATION_BATCH = 128
 
 
@@ -257,7 +260,7 @@ def combine(
             unreadable=tuple(problem for part in parts for problem in part.unreadable),
         )
     noise = tuple(recording for task in tasks for recording in task.noise)
-    return KeywordTask("base", tuple(order), splits, noise, hearing)
+    return KeywordTask(BASE, tuple(order), splits, noise, hearing)
 
 
 def own_names(task: KeywordTask, base_labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """One blob of many tasks, in which all that they share lies once."""
 
 import dataclasses
+import math
 import os
 import zlib
 from collections import Counter
@@ -47,7 +48,7 @@ class DeviceTask:
 
     Attributes:
         model: Its int8 model: what `convert_int8` returned, or the contents or path of a file.
-        labels: Names of its classes.
+        labels: Names of its classes, or none.
     """
 
     model: Any
@@ -90,12 +91,13 @@ class Bundle:
 
         Raises:
             ExportError: If a model is none or of several graphs.
-            ValueError: If a name or labels can't be stored, or the image is too small.
+            ValueError: If a name or labels can't be stored, there aren't as many labels as
+                outputs, or the image is too small.
         """
         if not tasks:
             raise ValueError("A bundle has at least one task. Received: none.")
         recorder = Recorder()
-        roots = {name: recorder.record(_slim(task)) for name, task in tasks.items()}
+        roots = {name: recorder.record(_slim(name, task)) for name, task in tasks.items()}
         users = Counter(node for root in roots.values() for node in reachable(root))
         shared = {node for node, count in users.items() if count > 1}
         pieces = []
@@ -206,7 +208,7 @@ class Bundle:
 
         Raises:
             ExportError: If the model is none or of several graphs.
-            ValueError: If the name is taken, or there is no room.
+            ValueError: If the name is taken, labels don't fit, or there is no room.
         """
         if name in self.names:
             raise ValueError(f"The bundle has a task '{name}' already. Replace it, or remove it.")
@@ -250,7 +252,7 @@ class Bundle:
         known = NOWHERE
         for other in (each for each in others if self._is_whole(each)):
             known |= self._located(recorder, other)
-        root = recorder.record(_slim(task))
+        root = recorder.record(_slim(name, task))
         nodes = reachable(root)
         below = self.table.segments[-1].offset
         piece = _Piece.of_task(root, name, task.labels, below, known)
@@ -363,8 +365,15 @@ class _Piece:
         return Entry(name, self.start + shift, self.labels + shift, frozenset(needs))
 
 
-def _slim(task):
-    return slim(read_model(task.model).data)
+def _slim(name, task):
+    contents = read_model(task.model)
+    classes = math.prod(contents.outputs[0].shape)
+    if task.labels and len(task.labels) != classes:
+        raise ValueError(
+            f"Task '{name}' has {classes} outputs. Received: {len(task.labels)} labels, "
+            f"{list(task.labels)}."
+        )
+    return slim(contents.data)
 
 
 def _label_bytes(name: str, labels: Sequence[str]) -> bytes:

@@ -2,14 +2,13 @@
 
 import pathlib
 
+from swr_keras.audio.keyword_task import BASE
 from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.device.bundle_table import NAME_BYTES
 from swr_keras.export.flatbuffer import parse
 from swr_keras.files import read_json
 from swr_keras.jobs.int8 import c_name, hashed_name
 from swr_keras.jobs.run import Run
-
-_BASE = "base"
 
 
 def write_bundles(run: Run, folder: pathlib.Path) -> list[str]:
@@ -41,14 +40,14 @@ def _base(folder):
     labels = read_json(folder / "base.json", kind="the class names of the base")["labels"]
     if labels is None:
         return {}
-    return {_BASE: DeviceTask(parse((folder / "base_int8.tflite").read_bytes()), labels)}
+    return {BASE: DeviceTask(parse((folder / "base_int8.tflite").read_bytes()), labels)}
 
 
 def _write(folder, cost, tasks, front_end):
     bundle, name = Bundle.build(tasks), c_name("bundle", cost)
     write_bundle(folder, bundle, name=name, front_end=front_end)
     files = sum(len(task.model.data) for task in tasks.values())
-    own = [count for task, count in bundle.own_bytes.items() if task != _BASE]
+    own = [count for task, count in bundle.own_bytes.items() if task != BASE]
     return (
         f"{name}.bin has {' and '.join(tasks)} for TFLite Micro in {len(bundle.image):,} bytes, "
         f"which take {files:,} as files; {max(own):,} at most are one task's own."

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from swr_keras import audio
-from swr_keras.audio.keyword_task import Hearing, KeywordTask
+from swr_keras.audio.keyword_task import BASE, Hearing, KeywordTask
 from swr_keras.audio.splits import SPLITS
 from swr_keras.recipes.settings import Corpora
 
@@ -30,10 +30,16 @@ def load_tasks(
         unheard_noise_dir: Folder of noises that only a second test hears.
 
     Raises:
-        ValueError: If two folders have one name, a word is in none of the folders, or see
+        ValueError: If two folders have one name, or one that of the base, a word is in none of the folders, or see
             `audio.SpeechCommands` and `audio.MandarinKWS`.
     """
     folders = [Path(folder) for folder in corpora.data_dir or ()]
+    taken = [folder for folder in folders if folder.resolve().name == BASE]
+    if taken:
+        raise ValueError(
+            f"A folder names its task, and '{BASE}' is what the base is called. Received: "
+            f"data_dir={taken[0]}. Give the folder another name."
+        )
     return _load(corpora, folders, hearing, seed, unheard_noise_dir)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from swr_keras import audio
+from swr_keras.audio.keyword_task import BASE
 from swr_keras.device import Bundle, DeviceTask, HostModel, read_bundle_manifest, to_c
 from swr_keras.export import ExportError, LiteModel
 from swr_keras.export.flatbuffer import parse
 from swr_keras.files import read_bytes
 from swr_keras.streaming import Network
-
-_BASE = "base"
 
 
 class _Compiled(LiteModel):
@@ -89,7 +88,7 @@ def open_bundle(path: str, tasks: Sequence[str] | None, engine: str) -> Ears:
 
 def _names(bundle, tasks):
     if tasks is None:
-        found = tuple(name for name in bundle.names if name != _BASE)
+        found = tuple(name for name in bundle.names if name != BASE)
         return found or bundle.names
     unknown = [name for name in tasks if name not in bundle.names]
     if unknown or not tasks:

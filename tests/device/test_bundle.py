@@ -192,6 +192,9 @@ def test_what_cannot_be_done_is_refused(first, tasks):
     for name, labels in (("", "ab"), ("x" * 33, "ab"), ("a\0b", "ab"), ("a", ["no", ""])):
         with pytest.raises(ValueError, match="name of a task|labels of a task"):
             Bundle.build({name: DeviceTask(tasks["english"].model, labels)})
+    for change in (Bundle.build, lambda wrong: first.add(*wrong.popitem())):
+        with pytest.raises(ValueError, match="'c' has 2 outputs. Received: 3 labels"):
+            change({"c": DeviceTask(tasks["english"].model, "abc")})
     fixed = Bundle.build(tasks)
     for change in (fixed.remove, lambda name: fixed.replace(name, tasks[name])):
         with pytest.raises(ValueError, match="built without room"):

@@ -83,6 +83,12 @@ def test_mixed_validation_has_the_same_clips_and_mixes_the_classes(folders):
     assert np.count_nonzero(np.diff(mixed[1])) > np.count_nonzero(np.diff(ordered[1]))
 
 
+def test_a_task_is_not_called_as_the_base(tmp_path, write_corpus):
+    folder = write_corpus(tmp_path / "base", ["yes"])
+    with pytest.raises(ValueError, match="is what the base is called"):
+        load([str(folder)])
+
+
 def test_folders_that_would_not_be_used_are_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="entry for each of the 2 folders"):
         load(folders, "--test_dir=somewhere")
