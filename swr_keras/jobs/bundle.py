@@ -7,7 +7,7 @@ from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.device.bundle_table import NAME_BYTES
 from swr_keras.export.flatbuffer import parse
 from swr_keras.files import read_json
-from swr_keras.jobs.int8 import c_name, hashed_name
+from swr_keras.jobs.int8 import BASE_INT8, c_name, hashed_name
 from swr_keras.jobs.run import Run
 
 
@@ -40,7 +40,7 @@ def _base(folder):
     labels = read_json(folder / "base.json", kind="the class names of the base")["labels"]
     if labels is None:
         return {}
-    return {BASE: DeviceTask(parse((folder / "base_int8.tflite").read_bytes()), labels)}
+    return {BASE: DeviceTask(parse((folder / BASE_INT8).read_bytes()), labels)}
 
 
 def _write(folder, cost, tasks, front_end):

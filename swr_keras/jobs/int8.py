@@ -6,12 +6,16 @@ import re
 
 from swr_keras.device import write_deployment
 from swr_keras.export import LiteModel, convert_int8
-from swr_keras.export.flatbuffer import parse
+from swr_keras.export.flatbuffer import FlatBuffer, parse
+from swr_keras.files import write_atomically
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel
 from swr_keras.jobs.result import Result
 from swr_keras.model_files import load_model
+
+BASE_INT8 = "base_int8.tflite"
+"""File of the base as int8 in the folder of a run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,10 +25,13 @@ class ConvertBase(Job):
     Attributes:
         base: The job that makes the base.
         calibration_examples: Training examples that it is calibrated on.
+        given: The base as int8, where a run before made it. Tasks of several runs then have the
+            same scales, and share all that they don't change.
     """
 
     base: Job
     calibration_examples: int
+    given: FlatBuffer | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def title(self):
@@ -35,16 +42,21 @@ class ConvertBase(Job):
         return (self.base,)
 
     def settings(self):
+        if self.given is not None:
+            return {"given": hashlib.sha256(self.given.data).hexdigest()}
         return {"calibration_examples": self.calibration_examples}
 
     def run(self, place):
-        examples = place.tasks[self.task].calibration(self.calibration_examples)
-        convert_int8(place.base()[0], examples).save(self.outcome(place))
+        if self.given is not None:
+            write_atomically(self.outcome(place), self.given.data)
+        else:
+            examples = place.tasks[self.task].calibration(self.calibration_examples)
+            convert_int8(place.base()[0], examples).save(self.outcome(place))
         return Result(kind="base", title=self.title, task=self.task)
 
     def outcome(self, place):
         """Returns the file of the base."""
-        return place.path / "base_int8.tflite"
+        return place.path / BASE_INT8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

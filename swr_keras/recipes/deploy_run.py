@@ -21,7 +21,6 @@ from swr_keras.device import (
     write_bundle,
 )
 from swr_keras.device.c_folders import C_FOLDERS
-from swr_keras.export import ExportError
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.files import read_json, write_atomically, write_json
 from swr_keras.jobs.int8 import c_name
@@ -58,13 +57,6 @@ def run(settings: DeploySettings) -> None:
         ValueError: If a file is damaged, of another base or front end, or the image is too small.
     """
     path = _bundle_of(settings)
-    try:
-        _deploy(path, settings)
-    except ExportError as error:
-        raise ValueError(str(error)) from error
-
-
-def _deploy(path, settings):
     found = Bundle.load(path)
     front_end = read_bundle_manifest(path, found)["front_end"]
     bundle = found.rebuilt(image_bytes=settings.image_bytes, slot_bytes=settings.slot_bytes)

@@ -30,8 +30,8 @@ def load_tasks(
         unheard_noise_dir: Folder of noises that only a second test hears.
 
     Raises:
-        ValueError: If two folders have one name, or one that of the base, a word is in none of the folders, or see
-            `audio.SpeechCommands` and `audio.MandarinKWS`.
+        ValueError: If two folders have one name, or one that of the base, a word is in none of the
+            folders, or see `audio.SpeechCommands` and `audio.MandarinKWS`.
     """
     folders = [Path(folder) for folder in corpora.data_dir or ()]
     taken = [folder for folder in folders if folder.resolve().name == BASE]

@@ -8,9 +8,10 @@ import keras
 
 from swr_keras import backbones
 from swr_keras.audio.keyword_task import KeywordTask, own_names
+from swr_keras.export.flatbuffer import read_model
 from swr_keras.files import read_json
 from swr_keras.jobs.base import GivenBase, TrainBase
-from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
+from swr_keras.jobs.int8 import BASE_INT8, ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel, ChoosePolicy, LearnPolicies, TryBase
 from swr_keras.model_files import load_model
@@ -24,7 +25,12 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
     labels = base.labels if isinstance(base, GivenBase) else base_task.labels
     clips = settings.int8.calibration_clips
     base_int8 = ConvertBase(
-        base=base, calibration_examples=clips, task=base.task, data=base.data, seed=base.seed
+        base=base,
+        calibration_examples=clips,
+        given=_base_int8_beside(settings.base.base),
+        task=base.task,
+        data=base.data,
+        seed=base.seed,
     )
     jobs: list[Job] = [base, base_int8]
     swr = settings.swr
@@ -73,6 +79,12 @@ def _load_base(path, input_shape):
             f"{input_shape}. Give a base trained on these features and clips of this length."
         )
     return base, _load_labels(path.with_suffix(".json"), base.output_shape[-1])
+
+
+def _base_int8_beside(base):
+    """Returns the int8 model of a base that a run wrote beside it, if it is there."""
+    path = pathlib.Path(base).with_name(BASE_INT8) if base else None
+    return read_model(path) if path and path.is_file() else None
 
 
 def _load_labels(path, outputs):

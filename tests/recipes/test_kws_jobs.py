@@ -98,3 +98,20 @@ def test_a_base_that_does_not_fit_is_refused(shape, labels, message, tmp_path, c
     assert kws.main(["kws", *arguments]) == 1
     assert re.search(message, capsys.readouterr().err)
     assert not output.exists()
+
+
+def test_a_base_brings_its_int8_model_along(tmp_path, corpus, toy_int8, capsys):
+    shape = (98, 40, 1)
+    keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(3)]).save(
+        tmp_path / "base.keras"
+    )
+    given = f"--base={tmp_path}/base.keras"
+    alone = planned(corpus, given)[1]
+    (tmp_path / "base_int8.tflite").write_bytes(toy_int8)
+    beside = planned(corpus, given)[1]
+    assert alone.given is None
+    assert beside.given.data == toy_int8
+    assert alone.digest() != beside.digest()
+    (tmp_path / "base_int8.tflite").write_bytes(toy_int8[:200])
+    assert kws.main(["kws", f"--data_dir={corpus}", given, f"--output_dir={tmp_path}/run"]) == 1
+    assert "Error" in capsys.readouterr().err
