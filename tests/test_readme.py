@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from swr_keras.recipes.deploy_settings import DeploySettings
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import parse
 
@@ -26,7 +27,7 @@ def data_sets():
     labels = np.arange(48) % 12
     dataset = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
     names = [f"word {number}" for number in range(12)]
-    labels = {"labels": names, "base_labels": [*names, *map(str, range(8))]}
+    labels = {"labels": names, "base_labels": [*names, *map(str, range(8))], "its_labels": "abc"}
     return {"train": dataset, "validation": dataset, "calibration": x, **labels}
 
 
@@ -49,6 +50,8 @@ def test_python_blocks_run_in_order(toy_int8, tmp_path, monkeypatch, capsys):
     assert "full copies" in printed
     assert "accuracy" in printed
     assert "cantonese" in printed
+    assert "arena" in printed
+    assert (tmp_path / "firmware" / "keywords" / "swr.c").is_file()
     assert (tmp_path / "keywords" / "mandarin.swr.safetensors").is_file()
 
 
@@ -56,5 +59,7 @@ def test_commands_take_their_flags(monkeypatch):
     monkeypatch.chdir(ROOT)
     (command,) = re.findall(r"python -m swr_keras\.recipes\.kws (.*)", README)
     assert parse(KwsSettings, ["kws", *shlex.split(command)]).transfer.target_cost == (0.1,)
+    (command,) = re.findall(r"python -m swr_keras\.recipes\.deploy (.*)", README)
+    assert parse(DeploySettings, ["deploy", *shlex.split(command)]).run_dir == "runs/kws"
     (flagfile,) = re.findall(r"--flagfile=(\S+?)`", README)
     assert parse(KwsSettings, ["kws", f"--flagfile={flagfile}"]).corpora.data_dir

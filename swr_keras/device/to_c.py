@@ -39,7 +39,8 @@ class CSources:
     sizes: Sizes
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Writes all files into an existing folder, each whole or not at all."""
+        """Writes all files into a folder, made if needed, each whole or not at all."""
+        pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
         for name, text in self.files.items():
             write_atomically(pathlib.Path(directory) / name, text.encode())
 

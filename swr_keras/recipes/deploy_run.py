@@ -146,7 +146,6 @@ def _device_task(path, front_end):
 
 def _write_c(folder: pathlib.Path, sources: CSources):
     """Writes the generated sources, and what a program needs beside them."""
-    folder.mkdir(exist_ok=True)
     sources.save(folder)
     for name in _BESIDE:
         for path in sorted(C_FOLDERS.joinpath(name).glob("*.[ch]")):
