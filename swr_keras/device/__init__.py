@@ -6,6 +6,7 @@ from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_bundle, write_deployment
 from swr_keras.device.emulated_check import EmulatedCheck, check_emulated, check_patch_emulated
 from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult
+from swr_keras.device.firmware import firmware_config, write_firmware
 from swr_keras.device.host import HostModel
 from swr_keras.device.patch import Patch
 from swr_keras.device.to_c import CSources, to_c
@@ -24,8 +25,10 @@ __all__ = [
     "c_array",
     "check_emulated",
     "check_patch_emulated",
+    "firmware_config",
     "read_bundle_manifest",
     "to_c",
     "write_bundle",
     "write_deployment",
+    "write_firmware",
 ]

@@ -1,5 +1,7 @@
 """Built-in operators that TFLite Micro has."""
 
+from swr_keras.export.errors import ExportError
+
 # Found by offering each of the schema's operators to the resolver of the Python wheel
 # tflite-micro 0.dev20261023182759, which registers all that TFLite Micro has.
 MICRO_OPERATORS = frozenset(
@@ -17,3 +19,27 @@ MICRO_OPERATORS = frozenset(
     TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
     """.split()
 )
+
+_UNUSUAL = {
+    "BATCH_MATMUL": "AddBatchMatMul",
+    "CUMSUM": "AddCumSum",
+    "PADV2": "AddPadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
+}
+
+
+def micro_method(operator: str) -> str:
+    """Returns the method of TFLite Micro's `MicroMutableOpResolver` that adds an operator.
+
+    Args:
+        operator: Its name in the schema, such as `"CONV_2D"`, which is added by `AddConv2D`.
+
+    Raises:
+        ExportError: If TFLite Micro has no such operator.
+    """
+    if operator not in MICRO_OPERATORS:
+        raise ExportError(
+            f"TFLite Micro has no operator {operator}. Build the model of layers without it."
+        )
+    words = (word.capitalize() for word in operator.replace("2D", "2_D").split("_"))
+    return _UNUSUAL.get(operator, f"Add{''.join(words)}")
