@@ -5,7 +5,7 @@ from swr_keras.device.bundle_manifest import bundle_manifest, read_bundle_manife
 from swr_keras.device.c_array import c_array
 from swr_keras.device.deployment import write_bundle, write_deployment
 from swr_keras.device.emulated_check import EmulatedCheck, check_emulated, check_patch_emulated
-from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult
+from swr_keras.device.emulator import Emulator, EmulatorError, EmulatorResult, MissingToolError
 from swr_keras.device.firmware import firmware_config, write_firmware
 from swr_keras.device.host import HostModel
 from swr_keras.device.patch import Patch
@@ -20,6 +20,7 @@ __all__ = [
     "EmulatorError",
     "EmulatorResult",
     "HostModel",
+    "MissingToolError",
     "Patch",
     "bundle_manifest",
     "c_array",

@@ -67,9 +67,10 @@ def check_emulated(
         cpu: As for `Emulator`.
 
     Raises:
-        EmulatorError: If the tools aren't installed, or the program can't be built or run.
+        EmulatorError: If the program can't be built or doesn't end well.
         ExportError: If a number differs from Python's, or a task can't become C.
         ImportError: If TFLite Micro's kernels aren't installed.
+        MissingToolError: If what builds and runs programs isn't installed.
         ValueError: If the audio is too short for the networks, or their inputs differ in shape.
     """
     models = {name: LiteModel(parse(bundle.model(name)), engine="tflm") for name in bundle.names}
@@ -116,7 +117,7 @@ def check_patch_emulated(before: Bundle, patch: Patch, *, cpu: str = "cortex-m4"
         cpu: As for `Emulator`.
 
     Raises:
-        EmulatorError: If the tools aren't installed, or the C reader refuses the patch or a task.
+        EmulatorError: If the C reader refuses the patch or a task.
         ExportError: If it finds other tasks than Python, or elsewhere.
     """
     data = patch.to_bytes()
@@ -126,10 +127,10 @@ def check_patch_emulated(before: Bundle, patch: Patch, *, cpu: str = "cortex-m4"
         files={"image": before.image, "patch": data},
     )
     expected = [f"{task.root} {task.name}" for task in before.patched(patch).table.tasks]
-    if result.text.splitlines() != expected:
+    found = result.text.removesuffix("\0").split("\0")
+    if found != expected:
         raise ExportError(
-            f"On an emulated {cpu}, the patched bundle has the tasks {result.text.splitlines()} "
-            f"instead of {expected}."
+            f"On an emulated {cpu}, the patched bundle has the tasks {found} instead of {expected}."
         )
 
 

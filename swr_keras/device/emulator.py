@@ -54,6 +54,10 @@ class EmulatorError(RuntimeError):
         self.output = output
 
 
+class MissingToolError(EmulatorError):
+    """What builds or runs programs isn't installed."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Bytes of code and constants, of variables with a value, and of variables without."""
@@ -148,8 +152,9 @@ class Emulator:
             files: What the program can read with `swr_read_file`, by name.
 
         Raises:
-            EmulatorError: If a tool isn't installed, the program doesn't compile, has a fault, ends
-                with another status than 0 or doesn't end in time.
+            EmulatorError: If the program doesn't compile, has a fault, ends with another status
+                than 0 or doesn't end in time.
+            MissingToolError: If a tool isn't installed.
             FileNotFoundError: If there is no such source.
             ValueError: If there are no sources, or the name of a file isn't plain.
         """
@@ -243,7 +248,7 @@ class Emulator:
 
 def _check_installed(tool):
     if shutil.which(tool) is None:
-        raise EmulatorError(f"'{tool}' isn't installed. Install it with: {_INSTALL}")
+        raise MissingToolError(f"'{tool}' isn't installed. Install it with: {_INSTALL}")
 
 
 def _resolve(sources, include):

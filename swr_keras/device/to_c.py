@@ -17,6 +17,7 @@ from swr_keras.device.plain_c.program import assign_programs, number_values
 from swr_keras.device.plain_c.source import Sizes, TaskConstants, write_sources
 from swr_keras.export.errors import ExportError
 from swr_keras.export.flatbuffer import as_object, parse, read_model
+from swr_keras.export.lite_model import litert_interpreter
 from swr_keras.files import write_atomically
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -116,7 +117,18 @@ def to_c(
 
 
 def _graph(model):
-    return read_graph(as_object(read_model(model).data))
+    data = read_model(model).data
+    graph = read_graph(as_object(data))
+    # What the file says of shapes is trusted no further than LiteRT computes the same.
+    computed = litert_interpreter(data)[0].get_tensor_details()
+    for tensor in (graph.input, *(each for of in graph.operators for each in of.outputs)):
+        shape = tuple(int(size) for size in computed[tensor.number]["shape"])
+        if tensor.shape != shape:
+            raise ExportError(
+                f"'{tensor.name}' is said to have the shape {tensor.shape}, but has {shape}. "
+                "Export the model again."
+            )
+    return graph
 
 
 def _named(name, function, argument):

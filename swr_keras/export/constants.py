@@ -18,13 +18,17 @@ def operator_names(model: schema.ModelT) -> list[str]:
 
 def read_biases(model: schema.ModelT) -> dict[int, tuple[int, ...]]:
     """Returns what operators with a bias read, by number: the tensors of input, kernel and bias."""
-    return {
-        number: tuple(operator.inputs[:3])
-        for number, (name, operator) in enumerate(
-            zip(operator_names(model), model.subgraphs[0].operators, strict=True)
-        )
-        if name in WITH_BIAS and len(operator.inputs) > 2 and operator.inputs[2] >= 0
-    }
+    found = {}
+    for number, (name, operator) in enumerate(
+        zip(operator_names(model), model.subgraphs[0].operators, strict=True)
+    ):
+        if name in WITH_BIAS:
+            # A transposed convolution reads the shape of its output first, and the input third.
+            order = (2, 1, 3) if name == "TRANSPOSE_CONV" else (0, 1, 2)
+            inputs = [*operator.inputs, -1]
+            if len(operator.inputs) >= max(order) and inputs[order[-1]] >= 0:
+                found[number] = tuple(inputs[place] for place in order)
+    return found
 
 
 def read_integers(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:

@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import os
+import pathlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +18,43 @@ from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
 from swr_keras.export.micro import has_micro
+from swr_keras.files import read_json
 from swr_keras.version import __version__
 
 _FORMAT = "swr_keras.manifest/1"
+_KIND = "the manifest of a model"
 _ARENA_NOTE = (
     "Measured on a 64-bit host with TFLite Micro's reference kernels. A device with 32-bit "
     "pointers takes some 10 % less; optimised kernels add scratch buffers."
 )
+
+
+def read_manifest(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
+    """Reads the manifest beside a `.tflite` file: the JSON file of the same stem.
+
+    Args:
+        path: The `.tflite` file.
+        data: Its contents.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is none, or that of another file.
+    """
+    beside = pathlib.Path(path).with_suffix(".json")
+    found = read_json(beside, kind=_KIND)
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise ValueError(f"'{beside}' isn't {_KIND}, whose format is {_FORMAT!r}.")
+    labels = found.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"'{beside}' has no list of labels. Received: {labels!r:.200}.")
+    if not isinstance(found.get("front_end"), dict):
+        raise ValueError(f"'{beside}' says nothing of the front end.")
+    if found.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise ValueError(
+            f"'{beside}' describes another file than '{path}', or that is damaged. Export the "
+            "model again."
+        )
+    return found
 
 
 def manifest(

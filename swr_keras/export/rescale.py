@@ -52,7 +52,7 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
 
     Activations are numbered in order of execution, the inputs first, since the numbers of tensors
     depend on which constants happen to be equal. Left out are those that an operator fixes, such
-    as a softmax, and those of outputs.
+    as a softmax, those of outputs, and those that a constant must have, too.
     """
     graph = model.subgraphs[0]
     group = list(range(len(graph.tensors)))
@@ -62,16 +62,16 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
             index = group[index]
         return index
 
-    fixed = set(graph.outputs)
+    fixed = {*graph.outputs, *_constants(model)}
     for name, operator in zip(operator_names(model), graph.operators, strict=True):
         outputs = list(operator.outputs)
         if name in _FIXED_OUTPUT:
             fixed.update(outputs)
         elif name not in _ANY_OUTPUT:
-            inputs = [index for index in operator.inputs if index >= 0]
-            tied = [index for index in (*outputs, *inputs) if _scale_of(graph.tensors[index])]
-            for index in tied[1:]:
-                group[leader(index)] = leader(tied[0])
+            own = _scale_of(graph.tensors[outputs[0]])
+            for index in (*outputs[1:], *operator.inputs):
+                if index >= 0 and own is not None and _scale_of(graph.tensors[index]) == own:
+                    group[leader(index)] = leader(outputs[0])
     groups: dict[int, list[int]] = {}
     for number, index in enumerate(activations(model)):
         groups.setdefault(leader(index), []).append(number)
@@ -82,6 +82,14 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
         for first, members in groups.items()
         if first not in held and (scale := scales[first]) is not None
     }
+
+
+def _constants(model):
+    """Numbers of the tensors that the file has values of."""
+    for index, tensor in enumerate(model.subgraphs[0].tensors):
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            yield index
 
 
 def activations(model: schema.ModelT) -> list[int]:

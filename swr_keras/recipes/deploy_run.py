@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+import re
 
 import numpy as np
 
@@ -13,23 +14,27 @@ from swr_keras.device import (
     CSources,
     DeviceTask,
     EmulatorError,
+    MissingToolError,
     Patch,
     check_emulated,
     check_patch_emulated,
     read_bundle_manifest,
     to_c,
     write_bundle,
+    write_firmware,
 )
 from swr_keras.device.c_folders import C_FOLDERS
-from swr_keras.export.flatbuffer import read_model
-from swr_keras.files import read_json, write_atomically, write_json
+from swr_keras.export import LiteModel
+from swr_keras.export.flatbuffer import parse, read_model
+from swr_keras.export.manifest import read_manifest
+from swr_keras.files import write_atomically, write_json
 from swr_keras.jobs.int8 import c_name
 from swr_keras.model_files import load_model
 from swr_keras.recipes.deploy_settings import DeploySettings
 from swr_keras.streaming import stream_features
 from swr_keras.tasks import TaskPack
 
-_CHECKED_SECONDS = 1.3
+_MORE_FRAMES = 30
 _BESIDE = ("frontend", "bundle")
 _PACK = ".safetensors"
 
@@ -59,20 +64,24 @@ def run(settings: DeploySettings) -> None:
     path = _bundle_of(settings)
     found = Bundle.load(path)
     front_end = read_bundle_manifest(path, found)["front_end"]
+    heard = audio.front_end_from(front_end)
     bundle = found.rebuilt(image_bytes=settings.image_bytes, slot_bytes=settings.slot_bytes)
     folder = pathlib.Path(settings.output_dir or path.with_name(f"deploy_{path.stem}"))
     added = _add(bundle, front_end, settings)
     bundle = added[-1].after if added else bundle
     sources = to_c(bundle)
+    sizes = _sizes(bundle, sources, added)
+    print(_table(sizes), flush=True)
+    sizes["emulated"] = _check(bundle, added, heard, settings.cpu)
     folder.mkdir(parents=True, exist_ok=True)
     write_bundle(folder, bundle, name="bundle", front_end=front_end)
     for each in added:
         each.patch.save(folder / f"{each.name}.patch")
     _write_c(folder / "c", sources)
-    sizes = _sizes(bundle, sources, added)
-    print(_table(sizes), flush=True)
-    checked = _check(bundle, added, front_end, settings.cpu)
-    write_json(folder / "sizes.json", sizes | {"emulated": checked})
+    if isinstance(heard, audio.MicroFrontend):
+        (folder / "firmware").mkdir(exist_ok=True)
+        write_firmware(folder / "firmware", bundle, front_end)
+    write_json(folder / "sizes.json", sizes)
     print(f"\nWritten to {folder}")
 
 
@@ -116,9 +125,16 @@ def _add(bundle, front_end, settings) -> list[_Added]:
 
 
 def _name_and_path(entry):
-    name, _, path = entry.rpartition("=")
-    path = pathlib.Path(path)
-    return name or path.absolute().parent.parent.name, path
+    name, separator, path = entry.partition("=")
+    if not separator or pathlib.PurePath(name).name != name:  # A path may have the sign, too.
+        path = entry
+        name = pathlib.Path(entry).absolute().parent.parent.name
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            "The name of a task is made of letters, digits, '_', '-' and '.', since a file is "
+            f"named by it. Received: {name!r} in add={entry!r}. Name it as <name>=<file>."
+        )
+    return name, pathlib.Path(path)
 
 
 def _int8_beside(pack):
@@ -133,15 +149,13 @@ def _int8_beside(pack):
 
 def _device_task(path, front_end):
     model = read_model(path)
-    description = read_json(path.with_suffix(".json"), kind="the manifest of a model")
-    if not isinstance(description, dict) or not {"labels", "front_end"} <= set(description):
-        raise ValueError(f"'{path.with_suffix('.json')}' isn't the manifest of a model.")
-    if description["front_end"] != front_end:
+    described = read_manifest(path, model.data)
+    if described["front_end"] != front_end:
         raise ValueError(
-            f"'{path}' hears by another front end than the bundle: {description['front_end']} "
+            f"'{path}' hears by another front end than the bundle: {described['front_end']} "
             f"instead of {front_end}. Train it with that of the bundle."
         )
-    return DeviceTask(model, description["labels"])
+    return DeviceTask(model, described["labels"])
 
 
 def _write_c(folder: pathlib.Path, sources: CSources):
@@ -204,21 +218,23 @@ def _table(sizes):
     return "\n".join(lines)
 
 
-def _check(bundle, added, front_end, cpu):
+def _check(bundle, added, heard, cpu):
     """Compares an emulated microcontroller with Python, where that can be; says what came of it."""
-    heard = audio.front_end_from(front_end)
     if not isinstance(heard, audio.MicroFrontend):
         print(f"\nNot checked on an emulated {cpu}: {type(heard).__name__} has no C front end.")
         return None
-    pcm = _bursts(round(_CHECKED_SECONDS * heard.sample_rate_hz))
+    frames = max(LiteModel(parse(bundle.model(name))).input_shape[1] for name in bundle.names)
+    pcm = _bursts(heard.window_samples + (frames + _MORE_FRAMES) * heard.hop_samples)
     features = stream_features(heard).feed(pcm / INT16_SCALE)[..., 0]
     try:
         found = check_emulated(bundle, pcm, features, feature_scale=heard.scale, cpu=cpu)
         for each in added:
             check_patch_emulated(each.before, each.patch, cpu=cpu)
-    except EmulatorError as error:
+    except MissingToolError as error:
         print(f"\nNot checked on an emulated {cpu}: {error}")
         return None
+    except EmulatorError as error:
+        raise ValueError(f"The sources fail on an emulated {cpu}: {error}") from error
     print(f"\n{found}", flush=True)
     return dataclasses.asdict(found)
 

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 
+import keras
 import numpy as np
 import pytest
 from keras import layers
@@ -176,7 +177,10 @@ def test_a_grid_that_is_none_is_refused(field, value, message, int8):
         to_c(unlabelled({"task": parse(to_file(model))}))
 
 
-NAMES = ['a"b', "a\\", "*/ int x;", "??/", "不是", "a\nb", "a b", "A B", "count", "9" * 80]
+NAMES = [
+    *('a"b', "a\\", "*/ int x;", "??/", "不是", "a\nb", "count", "9" * 80),
+    *("a b", "A B", "b 2", "b", "B"),
+]
 
 
 def test_names_and_labels_are_what_they_were(int8, strict_flags):
@@ -297,6 +301,23 @@ def test_biases_take_two_bytes_where_they_fit(biases, ctype, shift):
     np.testing.assert_array_equal(
         np.int64(packed.values) * 2 ** (found if found != WIDE else 0), biases
     )
+
+
+def test_inputs_of_more_axes_are_refused(random_int8):
+    model = random_int8(lambda x: keras.ops.mean(x, axis=1), (3, 4, 5, 6))
+    with pytest.raises(ExportError, match="'task': .* more than 4 axes"):
+        to_c({"task": DeviceTask(model, ())})
+
+
+def test_shapes_that_only_the_file_says_are_refused(random_int8):
+    """LiteRT computes shapes itself; a device would write beyond its arena."""
+    flat = keras.Sequential([layers.Flatten(), layers.Dense(300), layers.Dense(4)])
+    model = as_object(random_int8(lambda x: flat(x)).data)
+    graph = model.subgraphs[0]
+    (wide,) = (tensor for tensor in graph.tensors if list(tensor.shape) == [1, 300])
+    wide.shape = np.array([1, 1], np.int32)
+    with pytest.raises(ExportError, match=r"said to have the shape \(1, 1\), but has \(1, 300\)"):
+        to_c({"task": DeviceTask(parse(to_file(model)), ())})
 
 
 @pytest.mark.parametrize("name", ["", "2words", "a-b", "x;", "swr_program"])

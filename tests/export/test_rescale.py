@@ -23,6 +23,14 @@ def network(kind):
     if kind == "tied":
         x = layers.Concatenate()([layers.MaxPooling2D(2, 1, "same")(x), layers.ReLU()(x)])
         x = layers.Reshape((4, 16, 12))(x)
+    elif kind == "constant":
+        x = keras.ops.maximum(
+            keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "constant", 1.5), 0.3
+        )
+    elif kind == "transposed":
+        x = layers.Conv2DTranspose(6, 3, bias_initializer="ones")(x)
+    elif kind == "other scales":
+        x = keras.ops.abs(layers.ReLU()(layers.Concatenate()([x, layers.Conv2D(2, 1)(x)])))
     elif kind == "fixed":
         x = layers.Multiply()([x, layers.Activation("sigmoid")(x)])
     x = layers.DepthwiseConv2D(3)(x)
@@ -30,7 +38,8 @@ def network(kind):
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
 
 
-every_kind = pytest.mark.parametrize("kind", ["free", "tied", "fixed"])
+KINDS = ["free", "tied", "fixed", "constant", "transposed", "other scales"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @every_kind
@@ -62,6 +71,15 @@ def test_other_scales_compute_the_same_up_to_rounding(kind, toy_examples):
         for each in (data, again)
     ]
     assert 0 < errors[1] < 2 * errors[0] + 1 / 256
+
+
+@every_kind
+def test_a_task_of_any_operators_takes_the_scales_of_its_base(kind, toy_examples):
+    base, task = network(kind), network(kind)
+    head = task.layers[-1]
+    head.set_weights([each + 0.1 for each in head.get_weights()])
+    int8 = convert_int8(task, toy_examples, like=convert_int8(base, toy_examples))
+    assert int8.calibration.snr_db > 10
 
 
 def test_activations_that_must_have_one_scale_are_one_group(toy_examples):

@@ -9,7 +9,14 @@ from keras import layers
 
 import swr_keras as swr
 from swr_keras.audio import LogMel, MicroFrontend
-from swr_keras.device import Bundle, DeviceTask, Patch, write_bundle, write_deployment
+from swr_keras.device import (
+    Bundle,
+    DeviceTask,
+    Patch,
+    emulated_check,
+    write_bundle,
+    write_deployment,
+)
 from swr_keras.export import convert_int8, describe_front_end
 from swr_keras.recipes import deploy
 
@@ -133,6 +140,12 @@ def without_a_manifest(runs):
     return folder / "task_c0_1_int8.tflite"
 
 
+def damaged(runs):
+    path = runs / "more" / "french" / "c0.1" / "task_c0_1_int8.tflite"
+    path.write_bytes(path.read_bytes() + b"\0" * 16)
+    return path
+
+
 @pytest.mark.parametrize(
     ("file", "message"),
     [
@@ -141,6 +154,9 @@ def without_a_manifest(runs):
         (without_a_model, "Expected one int8 model beside the pack"),
         (without_a_manifest, "isn't the manifest of a model"),
         (lambda runs: runs / "none.tflite", "none.tflite"),
+        (damaged, "describes another file"),
+        (lambda runs: f"../evil={runs}/more/french/c0.1/task.swr.safetensors", "evil"),
+        (lambda runs: f"a b={runs}/more/french/c0.1/task.swr.safetensors", "name of a task"),
         (lambda runs: f"english={runs}/more/french/c0.1/task.swr.safetensors", "another name"),
     ],
 )
@@ -163,6 +179,24 @@ def test_what_can_not_be_added_is_refused_and_nothing_is_written(runs, file, mes
 def test_bad_settings_are_refused(runs, arguments, message, capsys):
     assert call(runs, *arguments) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"front_end": None},
+        {"front_end": 5},
+        {"front_end": {"class": "Evil", "parameters": {}}},
+        {"tasks": None},
+        {"format": "other"},
+    ],
+)
+def test_a_damaged_manifest_is_refused_and_nothing_is_written(runs, change, capsys):
+    path = runs / "run" / "bundle_c0_1_int8.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert call(runs) == 1
+    assert "Error" in capsys.readouterr().err
+    assert not (runs / "run" / "deploy_bundle_c0_1_int8").exists()
 
 
 def test_of_several_costs_one_is_named(runs, capsys):
@@ -202,6 +236,19 @@ def test_an_emulated_device_agrees(heard_by_micro, capsys):
     found = json.loads((folder / "sizes.json").read_text())["emulated"]
     assert found["cpu"] == "cortex-m3"
     assert found["instructions_per_inference"].keys() == {"base", "english", "french"}
+    assert (folder / "firmware" / "swr_config.h").is_file()
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
+@pytest.mark.parametrize("program", ["swr_check.c", "swr_check_patch.c"])
+def test_a_check_that_fails_is_an_error(program, heard_by_micro, tmp_path, capsys, monkeypatch):
+    shutil.copytree(emulated_check.C_FOLDERS, tmp_path / "tflite")
+    (tmp_path / "tflite" / "check" / program).write_text("int main(void) { return 3; }")
+    monkeypatch.setattr(emulated_check, "C_FOLDERS", tmp_path / "tflite")
+    pack = heard_by_micro / "more" / "french" / "c0.1" / "task.swr.safetensors"
+    assert call(heard_by_micro, f"--add={pack}") == 1
+    assert "ended with status 3" in capsys.readouterr().err
+    assert not (heard_by_micro / "run" / "deploy_bundle_c0_1_int8").exists()
 
 
 def test_a_missing_tool_is_named(heard_by_micro, capsys, monkeypatch):

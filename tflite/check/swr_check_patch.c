@@ -1,4 +1,5 @@
-/* Applies a patch to a bundle, as a device does in its flash, and prints what the bundle has then.
+/* Applies a patch to a bundle, as a device does in its flash, and prints what the bundle has then,
+ * each task ended by a zero.
  *
  * For an emulated microcontroller. Macros: SWR_CHECK_IMAGE and SWR_CHECK_PATCH, the bytes of the
  * files "image" and "patch".
@@ -35,7 +36,7 @@ int main(void) {
     if (!swr_bundle_is_whole(&bundle, task) || model == NULL) {
       return 2;
     }
-    printf("%u %s\n", (unsigned)(model - image), name);
+    printf("%u %s%c", (unsigned)(model - image), name, 0);
   }
   return 0;
 }

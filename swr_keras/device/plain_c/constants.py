@@ -129,6 +129,8 @@ class Struct:
         if set(values) - set(fields):
             raise TypeError(f"{ctype} has fields {list(fields)}. Received: {list(values)}.")
         for name, value in values.items():
+            if isinstance(value, tuple) and not fields[name].endswith(f"[{len(value)}]"):
+                raise TypeError(f"{name} of {ctype} is {fields[name]}. Received: {value}.")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int) and not _fits(number, fields[name]):
                     raise OverflowError(f"{name}={number} doesn't fit {fields[name]} of {ctype}.")

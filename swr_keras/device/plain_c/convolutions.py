@@ -147,6 +147,10 @@ def _scales(operator, source: Tensor, channels: int):
     """Returns the input's scale and those of the kernel, so that TFLite multiplies them."""
     kernel = operator.operand(1)
     scales = kernel.scales
+    if kernel.zero_points.any() or len(scales) not in (1, channels):
+        raise operator.refusal(
+            f"its weights have {len(scales)} scales for {channels} channels, or a zero point."
+        )
     if operator.name == "FULLY_CONNECTED" and len(scales) == 1:
         # Their product is a float32.
         return 1.0, np.repeat(np.float32(source.scale) * scales[0], channels)

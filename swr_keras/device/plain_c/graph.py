@@ -150,8 +150,13 @@ def _read_operator(model, source, tensors):
     for tensor in operator.outputs:
         if not tensor.is_int8 or not len(tensor.scales):
             raise operator.refusal(f"'{tensor.name}' is no int8 tensor. Convert to int8 alone.")
+    for tensor in filter(None, (*operator.inputs, *operator.outputs)):
         if len(tensor.shape) > _MAX_RANK:
-            raise operator.refusal(f"it has more than {_MAX_RANK} axes. Merge some by a reshape.")
+            raise operator.refusal(
+                f"'{tensor.name}' has more than {_MAX_RANK} axes. Merge some by a reshape."
+            )
+        if tensor.is_int8 and 0 in tensor.shape:
+            raise operator.refusal(f"'{tensor.name}' is empty, of shape {tensor.shape}.")
     return operator
 
 

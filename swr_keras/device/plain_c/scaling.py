@@ -45,7 +45,7 @@ def scale_struct(operator: Operator, real: float, largest: int) -> Struct:
 
 def check_range(operator: Operator, largest: int, shift: int) -> None:
     """Refuses what could overflow, on a device as in TFLite."""
-    if largest << max(shift, 0) >= 2**_MOST_BITS:
+    if shift > _MOST_BITS or largest << max(shift, 0) >= 2**_MOST_BITS:
         raise operator.refusal(
             f"its sums reach {largest} and are scaled by 2^{shift}, which overflows. Check that "
             "the model is trained, batch-norm statistics included."

@@ -245,8 +245,10 @@ def _string(text: str) -> str:
 def _identifiers(prefix: str, names: Iterable[str]) -> dict[str, str]:
     """Returns a constant's name for each task, numbered where two would be the same."""
     found: dict[str, str] = {}
-    for number, name in enumerate(names):
-        identifier = f"{prefix}_TASK_{re.sub(r'[^A-Z0-9]+', '_', name.upper())}"
-        taken = identifier in found.values() or identifier == f"{prefix}_TASK_COUNT"
-        found[name] = f"{identifier}_{number}" if taken else identifier
+    for name in names:
+        first = identifier = f"{prefix}_TASK_{re.sub(r'[^A-Z0-9]+', '_', name.upper())}"
+        number = 2
+        while identifier in (*found.values(), f"{prefix}_TASK_COUNT"):
+            identifier, number = f"{first}_{number}", number + 1
+        found[name] = identifier
     return found

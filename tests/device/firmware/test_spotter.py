@@ -118,10 +118,7 @@ def test_a_threshold_that_is_none_is_refused(start, hears, audio, both, threshol
     assert device.detections == hears("english", pcm)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [("_silence_", "_unknown_"), ("_unknown_",), ("a", "b", "c", "d", "e")],
-)
+@pytest.mark.parametrize("labels", [("_silence_", "_unknown_", "_unknown_", "_silence_"), ()])
 def test_labels_that_cannot_be_used_are_refused(start, hears, audio, spoken, labels):
     pcm = audio(3)
     other = DeviceTask(spoken["mandarin"].model, labels)
