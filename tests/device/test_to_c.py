@@ -5,15 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 from keras import layers, ops
 
 from swr_keras.device import DeviceTask
 from swr_keras.device.host import HostModel
 from swr_keras.device.plain_c.lowering import OPERATORS
 from swr_keras.device.to_c import to_c
-from swr_keras.export.flatbuffer import as_object, operator_name, parse
-from swr_keras.export.flatbuffer_nodes import to_file
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("gcc"), reason="needs the compiler gcc"),
@@ -175,21 +172,6 @@ def test_outputs_are_those_of_tflite_micro(name, models, host, assert_exact):
 
 
 def test_all_operators_are_tested(models):
+    """The converter writes reshapes for two of them."""
     found = {operator.name for model in models.values() for operator in model.operators}
     assert OPERATORS - {"EXPAND_DIMS", "SQUEEZE"} <= found
-
-
-@pytest.mark.parametrize("name", ["EXPAND_DIMS", "SQUEEZE"])
-def test_other_names_of_a_reshape(name, random_int8, strict_flags, assert_exact):
-    """The converter writes a reshape for these."""
-    model = as_object(random_int8(flat(6)).data)
-    for code in model.operatorCodes:
-        if operator_name(code) == "RESHAPE":
-            code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
-    (reshape,) = (each for each in model.subgraphs[0].operators if len(each.inputs) == 2)
-    reshape.builtinOptionsType, reshape.builtinOptions = 0, None
-    renamed = to_file(model)
-    sources = to_c({"task": DeviceTask(parse(renamed), ())})
-    original = {"task": random_int8(flat(6))}
-    assert [operator.name for operator in parse(renamed).operators] == [name, "FULLY_CONNECTED"]
-    assert_exact(HostModel(sources, flags=strict_flags), original)
