@@ -36,7 +36,7 @@ from swr_keras.export.trace import check_exportable
 from swr_keras.export.verify import Verification, verify_int8
 from swr_keras.graph import copy_model
 
-_KEPT_SHARES = (1.0, 0.5)
+_KEPT_SHARES = (1.0, 0.9, 0.5)
 _MAX_COMPARED = 256
 _WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25)
 _MOST_ERROR = 1.6

@@ -187,7 +187,6 @@ def test_bad_settings_are_refused(runs, arguments, message, capsys):
         {"front_end": None},
         {"front_end": 5},
         {"front_end": {"class": "Evil", "parameters": {}}},
-        {"tasks": None},
         {"format": "other"},
     ],
 )
