@@ -28,7 +28,7 @@ def squeeze_and_excite(x):
 
 CONVERTED = {
     "squeeze and excite": (squeeze_and_excite, 25),
-    "transposed": (lambda x: layers.Conv2DTranspose(4, 3, activation="relu")(x), 25),
+    "transposed": (lambda x: layers.Conv2DTranspose(4, 3, activation="relu")(x), 24),
     "grouped": (lambda x: layers.Conv2D(4, 3, groups=2, activation="relu")(x), 20),
     "batch norm of a vector": (
         lambda x: layers.BatchNormalization()(layers.Dense(8, "relu")(layers.Flatten()(x))),
