@@ -110,7 +110,7 @@ class Bundle:
             below = pieces[-1].start
         slots = 2
         if image_bytes is None:
-            slots, slot_bytes = 1, _aligned(table_bytes(len(pieces), len(tasks)))
+            slots, slot_bytes = 1, aligned(table_bytes(len(pieces), len(tasks)))
             image_bytes = slot_bytes - below
         if image_bytes % _ALIGNMENT or (slots > 1 and slot_bytes not in SLOT_BYTES):
             raise ValueError(
@@ -395,5 +395,6 @@ def _read_labels(image, start):
     return tuple(text.decode().split("\0")) if text else ()
 
 
-def _aligned(count):
+def aligned(count: int) -> int:
+    """Rounds up to the alignment of images."""
     return -(-count // _ALIGNMENT) * _ALIGNMENT

@@ -1,17 +1,14 @@
 """All that firmware and its author must know of a bundle, beside it."""
 
 import hashlib
-import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from swr_keras.device.bundle import Bundle
 from swr_keras.export.flatbuffer import parse
 from swr_keras.export.lite_model import LiteModel
-from swr_keras.export.manifest import describe_interface
-from swr_keras.files import read_json
+from swr_keras.export.manifest import as_json, describe_interface, read_described
 
 _FORMAT = "swr_keras.bundle_manifest/1"
 _KIND = "the manifest of a bundle"
@@ -44,13 +41,7 @@ def bundle_manifest(bundle: Bundle, front_end: Mapping[str, Any]) -> dict[str, A
         "front_end": dict(front_end),
         "tasks": {name: _task(bundle, name) for name in bundle.names},
     }
-    try:
-        return json.loads(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
-            f"Received: front_end={front_end!r} ({error})."
-        ) from None
+    return as_json(result, f"front_end={front_end!r}")
 
 
 def read_bundle_manifest(path: str | os.PathLike, bundle: Bundle) -> dict[str, Any]:
@@ -64,20 +55,7 @@ def read_bundle_manifest(path: str | os.PathLike, bundle: Bundle) -> dict[str, A
         FileNotFoundError: If there is none.
         ValueError: If it is none, or that of another bundle.
     """
-    beside = pathlib.Path(path).with_suffix(".json")
-    found = read_json(beside, kind=_KIND)
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        received = found.get("format") if isinstance(found, dict) else found
-        raise ValueError(
-            f"'{beside}' isn't {_KIND}, whose format is {_FORMAT!r}. Received: {received!r:.200}."
-        )
-    if "front_end" not in found:
-        raise ValueError(f"'{beside}' says nothing of the front end of '{path}'.")
-    if found.get("sha256") != hashlib.sha256(bundle.image).hexdigest():
-        raise ValueError(
-            f"'{beside}' describes another bundle than '{path}'. Write both with `write_bundle`."
-        )
-    return found
+    return read_described(path, bundle.image, form=_FORMAT, kind=_KIND, what="bundle")
 
 
 def _task(bundle, name):

@@ -11,7 +11,7 @@ from swr_keras.device.bundle import Bundle
 from swr_keras.device.c_folders import C_FOLDERS
 from swr_keras.device.emulator import Emulator
 from swr_keras.device.patch import Patch
-from swr_keras.device.to_c import to_c
+from swr_keras.device.to_c import CSources
 from swr_keras.export.errors import ExportError
 from swr_keras.export.flatbuffer import parse
 from swr_keras.export.lite_model import LiteModel
@@ -51,6 +51,7 @@ class EmulatedCheck:
 
 def check_emulated(
     bundle: Bundle,
+    sources: CSources,
     pcm: np.ndarray,
     features: np.ndarray,
     *,
@@ -61,6 +62,7 @@ def check_emulated(
 
     Args:
         bundle: Tasks with one shape of input, `(frames, 40)`.
+        sources: What `to_c` made of it, of the name "swr".
         pcm: int16 `(samples,)` at 16 kHz, of at least as many frames as the networks read.
         features: What `MicroFrontend` gives of it, float32 `(frames, 40)`.
         feature_scale: Its `scale`.
@@ -68,7 +70,7 @@ def check_emulated(
 
     Raises:
         EmulatorError: If the program can't be built or doesn't end well.
-        ExportError: If a number differs from Python's, or a task can't become C.
+        ExportError: If a number differs from Python's.
         ImportError: If TFLite Micro's kernels aren't installed.
         MissingToolError: If what builds and runs programs isn't installed.
         ValueError: If the audio is too short for the networks, or their inputs differ in shape.
@@ -80,7 +82,7 @@ def check_emulated(
             f"The networks read {shape[1]} frames. Received: audio of {len(features)} frames."
         )
     with tempfile.TemporaryDirectory() as folder:
-        to_c(bundle).save(folder)
+        sources.save(folder)
         result = Emulator(cpu).run(
             [folder, C_FOLDERS / "frontend", C_FOLDERS / "check" / "swr_check.c"],
             defines={"SWR_CHECK_SAMPLES": len(pcm), "SWR_CHECK_FRAMES": shape[1]},

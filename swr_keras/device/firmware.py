@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from swr_keras.device.bundle import Bundle
+from swr_keras.device.bundle import Bundle, aligned
 from swr_keras.device.c_array import c_array
 from swr_keras.export.arena import arena_bytes_host
 from swr_keras.export.errors import ExportError
@@ -16,7 +16,6 @@ from swr_keras.files import write_atomically
 
 _FRONT_END = "MicroFrontend"
 _CHANNELS = 40
-_ALIGNMENT = 16
 _MOST_CLASSES = 128
 _IMAGE = "swr_image"
 
@@ -107,7 +106,7 @@ def firmware_config(
     if not 0 < threshold <= 1:
         raise ValueError(f"A threshold is above 0 and at most 1. Received: threshold={threshold}.")
     if arena_bytes is None:
-        arena_bytes = _aligned(max(map(arena_bytes_host, models.values())))
+        arena_bytes = aligned(max(map(arena_bytes_host, models.values())))
     _check_range("arena_bytes", arena_bytes, 1)
     methods = [micro_method(name) for name in _operators(models.values())]
     calls = [f"  TF_LITE_ENSURE_STATUS(op_resolver.{method}());" for method in methods]
@@ -161,7 +160,3 @@ def _check_range(name: str, value: int, least: int, most: int | None = None) -> 
     if value < least or (most is not None and value > most):
         limit = f"at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"`{name}` must be {limit}. Received: {name}={value}.")
-
-
-def _aligned(count: int) -> int:
-    return -(-count // _ALIGNMENT) * _ALIGNMENT

@@ -1,6 +1,7 @@
 """Ranges of int8 activations that clip what is rare, from the values that occur."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,22 +33,20 @@ def clipped_models(data: bytes, examples: np.ndarray) -> Iterator[bytes]:
     if len(as_object(data).subgraphs) > 1:
         return
     counts = _count_activations(data, examples)
-    yield _with_ranges(data, {key: (counts[key], None) for key in counts})
-    for share in _CLIPPED_SHARES:
-        yield _with_ranges(data, {key: (counts[key], share) for key in counts})
+    by_share = [functools.partial(share_range, share=share) for share in _CLIPPED_SHARES]
+    ranges: list[Callable[[Scale, np.ndarray], tuple[float, float]]]
+    ranges = [least_squares_range, *by_share]
+    for range_of in ranges:
+        model = as_object(data)
+        scales = activation_scales(model).items()
+        set_scales(
+            model, {key: _narrowed(scale, range_of(scale, counts[key])) for key, scale in scales}
+        )
+        yield to_file(model)
 
 
-def _with_ranges(data, wanted):
-    model = as_object(data)
-    before = activation_scales(model)
-    set_scales(model, {key: _narrowed(before[key], *wanted[key]) for key in before})
-    return to_file(model)
-
-
-def _narrowed(scale, counts, share):
-    low, high = (
-        least_squares_range(scale, counts) if share is None else share_range(scale, counts, share)
-    )
+def _narrowed(scale, wanted):
+    low, high = wanted
     if low == high:
         return scale
     step = (high - low) / 255

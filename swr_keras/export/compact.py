@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from swr_keras.export.constants import operator_names, read_biases, read_integers, set_bias
+from swr_keras.export.constants import (
+    is_constant,
+    operator_names,
+    read_biases,
+    read_integers,
+    set_bias,
+)
 from swr_keras.export.flatbuffer import as_object
 from swr_keras.export.flatbuffer_nodes import to_file
 
@@ -43,12 +49,7 @@ def _kernels(model):
         for name, operator in zip(operator_names(model), graph.operators, strict=True)
         if name in _WITH_KERNEL
     }
-    return [number for number in found if len(_data(model, graph.tensors[number]))]
-
-
-def _data(model, tensor):
-    data = model.buffers[tensor.buffer].data
-    return () if data is None else data
+    return [number for number in found if is_constant(model, graph.tensors[number])]
 
 
 def _round_scales(kernel):

@@ -31,6 +31,12 @@ def read_biases(model: schema.ModelT) -> dict[int, tuple[int, ...]]:
     return found
 
 
+def is_constant(model: schema.ModelT, tensor: schema.TensorT) -> bool:
+    """Whether the file has the values of a tensor."""
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
 def read_integers(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     """Returns the values of an int32 constant."""
     return np.frombuffer(bytes(bytearray(model.buffers[tensor.buffer].data)), "<i4")

@@ -146,9 +146,10 @@ def _candidates(
         _Candidate.of(data, compared, nearest.kept)
         for data in clipped_models(nearest.contents.data, examples)
     ]
+    base = None if like is None else read_model(like).data
     for candidate in _by_nearness(found, expected):
-        if like is not None:
-            candidate = _like(candidate, read_model(like).data, compared, expected)
+        if base is not None:
+            candidate = _like(candidate, base, compared, expected)
         yield (
             candidate.contents,
             Calibration(

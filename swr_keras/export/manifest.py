@@ -40,21 +40,64 @@ def read_manifest(path: str | os.PathLike, data: bytes) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         ValueError: If it is none, or that of another file.
     """
-    beside = pathlib.Path(path).with_suffix(".json")
-    found = read_json(beside, kind=_KIND)
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        raise ValueError(f"'{beside}' isn't {_KIND}, whose format is {_FORMAT!r}.")
+    found = read_described(path, data, form=_FORMAT, kind=_KIND, what="file")
     labels = found.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"'{beside}' has no list of labels. Received: {labels!r:.200}.")
-    if not isinstance(found.get("front_end"), dict):
-        raise ValueError(f"'{beside}' says nothing of the front end.")
+        raise ValueError(f"'{path}' has no list of labels beside it. Received: {labels!r:.200}.")
+    return found
+
+
+def read_described(
+    path: str | os.PathLike, data: bytes, *, form: str, kind: str, what: str
+) -> dict[str, Any]:
+    """Reads the JSON file of the same stem that describes a file.
+
+    Args:
+        path: The file that is described.
+        data: Its contents, whose digest must be the one in the description.
+        form: Its `format`.
+        kind: What the description is, for messages.
+        what: What the file is, for messages.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it isn't of this format, says nothing of the front end, or describes another
+            file.
+    """
+    beside = pathlib.Path(path).with_suffix(".json")
+    found = read_json(beside, kind=kind)
+    if not isinstance(found, dict) or found.get("format") != form:
+        received = found.get("format") if isinstance(found, dict) else found
+        raise ValueError(
+            f"'{beside}' isn't {kind}, whose format is {form!r}. Received: {received!r:.200}."
+        )
+    if "front_end" not in found:
+        raise ValueError(f"'{beside}' says nothing of the front end of '{path}'.")
     if found.get("sha256") != hashlib.sha256(data).hexdigest():
         raise ValueError(
-            f"'{beside}' describes another file than '{path}', or that is damaged. Export the "
-            "model again."
+            f"'{beside}' describes another {what} than '{path}', or one of them is damaged. Write "
+            "both again."
         )
     return found
+
+
+def as_json(described: dict[str, Any], given: str) -> dict[str, Any]:
+    """Returns a description as JSON gives it back.
+
+    Args:
+        described: What is to be written.
+        given: What of it a caller gave, for the message.
+
+    Raises:
+        ValueError: If it can't be expressed in JSON.
+    """
+    try:
+        return json.loads(json.dumps(described, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
+            f"Received: {given} ({error})."
+        ) from None
 
 
 def manifest(
@@ -115,13 +158,7 @@ def manifest(
             "tflite_micro": importlib.metadata.version("tflite-micro") if has_micro() else None,
         },
     }
-    try:
-        return json.loads(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "The manifest must be expressible in JSON: plain strings, finite numbers, lists. "
-            f"Received: front_end={front_end!r}, accuracy={accuracy!r} ({error})."
-        ) from None
+    return as_json(result, f"front_end={front_end!r}, accuracy={accuracy!r}")
 
 
 def describe_front_end(front_end: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from swr_keras.export.constants import (
     WITH_BIAS,
     bias_step,
+    is_constant,
     operator_names,
     read_biases,
     read_integers,
@@ -62,7 +63,8 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
             index = group[index]
         return index
 
-    fixed = {*graph.outputs, *_constants(model)}
+    constants = (i for i, tensor in enumerate(graph.tensors) if is_constant(model, tensor))
+    fixed = {*graph.outputs, *constants}
     for name, operator in zip(operator_names(model), graph.operators, strict=True):
         outputs = list(operator.outputs)
         if name in _FIXED_OUTPUT:
@@ -82,14 +84,6 @@ def activation_scales(model: schema.ModelT) -> dict[tuple[int, ...], Scale]:
         for first, members in groups.items()
         if first not in held and (scale := scales[first]) is not None
     }
-
-
-def _constants(model):
-    """Numbers of the tensors that the file has values of."""
-    for index, tensor in enumerate(model.subgraphs[0].tensors):
-        data = model.buffers[tensor.buffer].data
-        if data is not None and len(data):
-            yield index
 
 
 def activations(model: schema.ModelT) -> list[int]:

@@ -67,7 +67,7 @@ def _task(run, task):
         f"{task.name}: accuracy on {task.examples['validation']} validation and "
         f"{task.examples['testing']} test examples, {len(task.labels)} classes"
     )
-    return "\n".join([lead, *_aligned(rows)])
+    return "\n".join([lead, *aligned(rows)])
 
 
 def _cells(result):
@@ -88,7 +88,7 @@ def _optional(value, form):
     return "" if value is None else format(value, form)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Aligns the first column to the left and all others to the right."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     lines = []

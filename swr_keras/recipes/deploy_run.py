@@ -24,11 +24,11 @@ from swr_keras.device import (
     write_firmware,
 )
 from swr_keras.device.c_folders import C_FOLDERS
-from swr_keras.export import LiteModel
 from swr_keras.export.flatbuffer import parse, read_model
 from swr_keras.export.manifest import read_manifest
 from swr_keras.files import write_atomically, write_json
 from swr_keras.jobs.int8 import c_name
+from swr_keras.jobs.table import aligned
 from swr_keras.model_files import load_model
 from swr_keras.recipes.deploy_settings import DeploySettings
 from swr_keras.streaming import stream_features
@@ -72,7 +72,7 @@ def run(settings: DeploySettings) -> None:
     sources = to_c(bundle)
     sizes = _sizes(bundle, sources, added)
     print(_table(sizes), flush=True)
-    sizes["emulated"] = _check(bundle, added, heard, settings.cpu)
+    sizes["emulated"] = _check(bundle, sources, added, heard, settings.cpu)
     folder.mkdir(parents=True, exist_ok=True)
     write_bundle(folder, bundle, name="bundle", front_end=front_end)
     for each in added:
@@ -204,30 +204,23 @@ def _table(sizes):
         for kind in ("file_bytes", "bundle_bytes", "c_bytes")
     )
     rows.append(("all", *(f"{total:,}" for total in totals)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    lines = aligned(rows)
     ram = f"{sizes['arena_bytes']:,} bytes of RAM for the networks"
     lines.append(f"Bytes of flash, of each task what no other one needs; {ram}.")
     lines += [f"Patch for '{name}': {count:,} bytes" for name, count in sizes["patches"].items()]
     return "\n".join(lines)
 
 
-def _check(bundle, added, heard, cpu):
+def _check(bundle, sources, added, heard, cpu):
     """Compares an emulated microcontroller with Python, where that can be; says what came of it."""
     if not isinstance(heard, audio.MicroFrontend):
         print(f"\nNot checked on an emulated {cpu}: {type(heard).__name__} has no C front end.")
         return None
-    frames = max(LiteModel(parse(bundle.model(name))).input_shape[1] for name in bundle.names)
+    frames = max(parse(bundle.model(name)).inputs[0].shape[1] for name in bundle.names)
     pcm = _bursts(heard.window_samples + (frames + _MORE_FRAMES) * heard.hop_samples)
     features = stream_features(heard).feed(pcm / INT16_SCALE)[..., 0]
     try:
-        found = check_emulated(bundle, pcm, features, feature_scale=heard.scale, cpu=cpu)
+        found = check_emulated(bundle, sources, pcm, features, feature_scale=heard.scale, cpu=cpu)
         for each in added:
             check_patch_emulated(each.before, each.patch, cpu=cpu)
     except MissingToolError as error:

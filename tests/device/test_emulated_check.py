@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from swr_keras.device import Bundle, DeviceTask, check_emulated, check_patch_emulated
+from swr_keras.device import Bundle, DeviceTask, check_emulated, check_patch_emulated, to_c
 from swr_keras.export import ExportError, convert_int8
 
 MISSING = [tool for tool in ("qemu-system-arm", "arm-none-eabi-gcc") if not shutil.which(tool)]
@@ -40,10 +40,14 @@ def bundle_of(models, *names, **room):
     return Bundle.build({name: DeviceTask(models[name], ()) for name in names}, **room)
 
 
+def check(bundle, *heard, **options):
+    return check_emulated(bundle, to_c(bundle), *heard, **options)
+
+
 @needs_tools
 @pytest.mark.parametrize("cpu", ["cortex-m3", "cortex-m4", "cortex-m55"])
 def test_all_numbers_agree(models, heard, cpu):
-    found = check_emulated(bundle_of(models, "one", "two"), *heard, feature_scale=SCALE, cpu=cpu)
+    found = check(bundle_of(models, "one", "two"), *heard, feature_scale=SCALE, cpu=cpu)
     assert found.features == heard[1].size
     assert found.outputs == 2 * 2 * 3
     assert all(count > 10000 for count in found.instructions_per_inference.values())
@@ -57,7 +61,7 @@ def test_a_feature_that_differs_is_found(models, heard):
     features = features.copy()
     features[5, 7] += SCALE
     with pytest.raises(ExportError, match=r"1 of \d+ features aren't"):
-        check_emulated(bundle_of(models, "one"), pcm, features, feature_scale=SCALE)
+        check(bundle_of(models, "one"), pcm, features, feature_scale=SCALE)
 
 
 @needs_tools
@@ -73,9 +77,9 @@ def test_a_patch_is_applied_as_python_does(models):
 
 def test_audio_that_is_too_short_is_refused(models, heard):
     with pytest.raises(ValueError, match="read 20 frames. Received: audio of 19"):
-        check_emulated(bundle_of(models, "one"), heard[0], heard[1][:19], feature_scale=SCALE)
+        check(bundle_of(models, "one"), heard[0], heard[1][:19], feature_scale=SCALE)
 
 
 def test_tasks_with_other_inputs_are_refused(models, heard):
     with pytest.raises(ValueError, match="several shapes"):
-        check_emulated(bundle_of(models, "one", "longer"), *heard, feature_scale=SCALE)
+        check(bundle_of(models, "one", "longer"), *heard, feature_scale=SCALE)
