@@ -21,6 +21,7 @@ MODULE = """
         name: str
         after: tuple = ()
         outcome: str = "done"
+        beside: str = ""
 
         title = property(lambda self: self.name)
         needs = property(lambda self: self.after)
@@ -36,7 +37,12 @@ MODULE = """
                 assert place.result(need).title == need.title
             with (place.path / "log").open("a") as log:
                 log.write(f"{self.name} {os.getpid()}\\n")
-            time.sleep(0.2)
+            for _ in range(600):
+                if self.beside in (place.path / "log").read_text():
+                    break
+                time.sleep(0.1)
+            else:
+                raise TimeoutError(f"{self.beside} did not begin.")
             if self.outcome == "fails":
                 raise FloatingPointError("The loss is nan.")
             if self.outcome == "dies":
@@ -85,8 +91,16 @@ def test_results_come_in_the_order_of_the_jobs(jobs, tmp_path, workers):
     assert (str(os.getpid()) in others) == (workers == 1)
 
 
-def test_a_task_stays_in_its_process_and_the_longest_chain_goes_first(jobs, tmp_path):
-    _, pids, lines = run(jobs, tmp_path)
+def test_a_task_stays_in_its_process_and_the_longest_chain_goes_first(make, tmp_path):
+    """Jobs wait for that of the other task to begin, so that no process is ever without work."""
+    base = make("base", "one")
+
+    def chain(task, other):
+        short = make(f"{task} short", task, base, beside=f"{other} short")
+        long = make(f"{task} long", task, base, beside=f"{other} long")
+        return [short, long, make(f"{task} end", task, long, beside=f"{other} end")]
+
+    _, pids, lines = run([base, *chain("one", "two"), *chain("two", "one")], tmp_path)
     assert len({pids["one long"], pids["one short"], pids["one end"]}) == 1
     assert pids["one long"] != pids["two long"]
     begun = [line for line in lines if line.endswith("begins")]
