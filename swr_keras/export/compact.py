@@ -41,6 +41,12 @@ def compact(data: bytes) -> bytes:
     return to_file(model)
 
 
+def rounded_scales(scales: np.ndarray) -> np.ndarray:
+    """Rounds scales to 11 significant bits, float32."""
+    mantissas, exponents = np.frexp(np.float64(scales))
+    return np.float32(np.ldexp(np.rint(np.ldexp(mantissas, _BITS)), exponents - _BITS))
+
+
 def _kernels(model):
     """Numbers of the constant kernels."""
     graph = model.subgraphs[0]
@@ -55,7 +61,6 @@ def _kernels(model):
 def _round_scales(kernel):
     """Rounds the scales of a kernel; returns what its biases have to be multiplied by."""
     before = np.float32(kernel.quantization.scale)
-    mantissas, exponents = np.frexp(np.float64(before))
-    after = np.float32(np.ldexp(np.rint(np.ldexp(mantissas, _BITS)), exponents - _BITS))
+    after = rounded_scales(before)
     kernel.quantization.scale = after
     return np.float64(before) / after

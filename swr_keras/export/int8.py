@@ -28,6 +28,7 @@ from swr_keras.export.errors import ExportError
 from swr_keras.export.examples import calibration_array, warn_of_another_scale
 from swr_keras.export.flatbuffer import FlatBuffer, parse, read_model
 from swr_keras.export.folding import avoid_rounding_ties
+from swr_keras.export.head_fit import fit_head
 from swr_keras.export.int8_model import Int8Model
 from swr_keras.export.lite_model import LiteModel
 from swr_keras.export.micro import MISSING
@@ -55,8 +56,9 @@ def convert_int8(model: keras.Model, calibration: Any, *, like: Any = None) -> I
 
     Weights are int8 with one scale per output channel, activations, input and output int8 with
     one scale per tensor, biases int32. The same model and calibration give the same bytes, and
-    models that differ in batch norm alone the same int8 kernels, up to the sign of each channel.
-    Scales of channels have 11 significant bits and biases 16, see `compact`.
+    models that differ in batch norm alone the same int8 kernels, up to the sign of each channel,
+    but for the last layer's, see `head_fit.fit_head`. Scales of channels have 11 significant bits
+    and biases 16, see `compact`.
 
     Args:
         model: A plain Functional or Sequential model with one float input and one output, of
@@ -150,6 +152,8 @@ def _candidates(
     for candidate in _by_nearness(found, expected):
         if base is not None:
             candidate = _like(candidate, base, compared, expected)
+        fitted = fit_head(candidate.contents.data, examples, outputs)
+        candidate = _Candidate.of(fitted, compared, candidate.kept)
         yield (
             candidate.contents,
             Calibration(
