@@ -44,7 +44,8 @@ def compact(data: bytes) -> bytes:
 def rounded_scales(scales: np.ndarray) -> np.ndarray:
     """Rounds scales to 11 significant bits, float32."""
     mantissas, exponents = np.frexp(np.float64(scales))
-    return np.float32(np.ldexp(np.rint(np.ldexp(mantissas, _BITS)), exponents - _BITS))
+    rounded = np.ldexp(np.rint(np.ldexp(mantissas, _BITS)), exponents - _BITS)
+    return np.asarray(rounded, np.float32)
 
 
 def _kernels(model):
@@ -60,7 +61,7 @@ def _kernels(model):
 
 def _round_scales(kernel):
     """Rounds the scales of a kernel; returns what its biases have to be multiplied by."""
-    before = np.float32(kernel.quantization.scale)
+    before = np.asarray(kernel.quantization.scale, np.float32)
     after = rounded_scales(before)
     kernel.quantization.scale = after
     return np.float64(before) / after
