@@ -26,6 +26,8 @@ class EmulatedCheck:
         features, outputs: How many of each were compared.
         instructions_per_frame: Of the front end.
         instructions_per_inference: Of each task, with the quantization of its input.
+        instructions_together: Of all tasks on one window, where what they share is computed once;
+            `None` where the sources keep no trunk.
         ram_bytes: Arena, frames of features and state of the front end, and stack.
         flash_bytes: Code and constants of all tasks and the front end, before the linker drops what
             isn't called; without the C library.
@@ -38,15 +40,23 @@ class EmulatedCheck:
     instructions_per_inference: Mapping[str, int]
     ram_bytes: int
     flash_bytes: int
+    instructions_together: int | None = None
 
     def __str__(self) -> str:
         most = max(self.instructions_per_inference.values())
-        return (
+        text = (
             f"Emulated {self.cpu}: {self.features:,} features and {self.outputs:,} outputs are "
             f"those of Python; {most:,} instructions an inference, "
             f"{self.instructions_per_frame:,} a frame of the front end; {self.ram_bytes:,} bytes "
             f"of RAM, {self.flash_bytes:,} of flash."
         )
+        if self.instructions_together is not None:
+            alone = sum(self.instructions_per_inference.values())
+            text += (
+                f" All tasks at once take {self.instructions_together:,} instructions instead of "
+                f"{alone:,}."
+            )
+        return text
 
 
 def check_emulated(
@@ -59,6 +69,8 @@ def check_emulated(
     cpu: str = "cortex-m4",
 ) -> EmulatedCheck:
     """Runs audio through the C front end and each task of a bundle, one after the other, twice.
+
+    Where the sources keep the trunk of the tasks, all of them run once more together.
 
     Args:
         bundle: Tasks with one shape of input, `(frames, 40)`.
@@ -92,19 +104,25 @@ def check_emulated(
     found = np.array(printed["features"])
     _compare("features", found, np.rint(features / feature_scale).astype(int), cpu)
     window = features[-shape[1] :].reshape(shape)
-    instructions, outputs = {}, 0
-    for number, count, *values in printed["task"]:
-        name = bundle.names[number]
-        expected = models[name].predict_int8(models[name].quantize(window)).ravel()
-        _compare(f"outputs of '{name}'", np.array(values), expected, cpu)
-        instructions[name], outputs = count, outputs + len(expected)
+    expected = {
+        name: model.predict_int8(model.quantize(window)).ravel() for name, model in models.items()
+    }
+    outputs = 0
+    alone: dict[str, int] = {}
+    together: dict[str, int] = {}
+    for kind, instructions in (("task", alone), ("branch", together)):
+        for number, count, *values in printed[kind]:
+            name = bundle.names[number]
+            _compare(f"outputs of '{name}'", np.array(values), expected[name], cpu)
+            instructions[name], outputs = count, outputs + len(values)
     own = [sizes for name, sizes in result.objects.items() if not name.startswith("check/")]
     return EmulatedCheck(
         cpu=cpu,
         features=found.size,
         outputs=outputs,
         instructions_per_frame=printed["frontend"][0][0] // len(found),
-        instructions_per_inference=instructions,
+        instructions_per_inference=alone,
+        instructions_together=sum(together.values()) if together else None,
         ram_bytes=sum(printed["memory"][0]) + result.stack_bytes,
         flash_bytes=sum(sizes.text_bytes + sizes.data_bytes for sizes in own),
     )

@@ -33,11 +33,16 @@ class CSources:
         name: Stem of the generated files, and what their symbols begin with.
         files: Text of each file by its name: the generated two, and the kernels.
         sizes: What the generated constants and the arena take.
+        steps: How many steps each task has, by its name.
+        shared_steps: How many of the first of them have the same numbers in all tasks of its
+            architecture.
     """
 
     name: str
     files: Mapping[str, str] = dataclasses.field(repr=False)
     sizes: Sizes
+    steps: Mapping[str, int]
+    shared_steps: Mapping[str, int]
 
     def save(self, directory: str | os.PathLike) -> None:
         """Writes all files into a folder, made if needed, each whole or not at all."""
@@ -113,7 +118,13 @@ def to_c(
         for each in tasks
     }
     header, source, sizes = write_sources(name, constants, programs)
-    return CSources(name, {f"{name}.h": header, f"{name}.c": source, **kernels}, sizes)
+    return CSources(
+        name=name,
+        files={f"{name}.h": header, f"{name}.c": source, **kernels},
+        sizes=sizes,
+        steps={each: len(lowered[each].kernels) for each in tasks},
+        shared_steps={each: programs[chosen[each]].trunk for each in tasks},
+    )
 
 
 def _graph(model):

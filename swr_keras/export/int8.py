@@ -39,7 +39,7 @@ from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (1.0, 0.9, 0.5)
 _MAX_COMPARED = 256
-_WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25)
+_WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25, 0.0)
 _MOST_ERROR = 1.6
 _MAX_VERIFIED = 32
 _CURES = {
@@ -72,7 +72,9 @@ def convert_int8(model: keras.Model, calibration: Any, *, like: Any = None) -> I
         like: The base of a task as int8, converted here: its activation scales are taken, see
             `rescale.take_over`, so that a `Bundle` has once what tasks don't change. All of them,
             or, where the mean error of outputs would grow by more than 2 dB, those that are nearer
-            to the task's own.
+            to the task's own; but always those of the trunk, what is computed before anything that
+            the task changed, so that `to_c(..., keep_trunk=True)` can compute it once for all
+            tasks. A warning says if these alone cost more than that.
 
     Returns:
         The model, which passed `verify_int8`. Where TFLite Micro's kernels aren't installed, its
@@ -171,14 +173,21 @@ def _by_nearness(candidates, expected):
 
 
 def _like(candidate, base, compared, expected):
-    """Returns a model with as many scales of the base as don't cost much."""
-    most = _MOST_ERROR * mean_error(candidate.outputs, expected)
+    """Returns a model with the scales of the base's trunk, and as many others as cost little."""
+    own = mean_error(candidate.outputs, expected)
     for within in _WITHIN:
         data = take_over(candidate.contents.data, base, within=within)
         shared = _Candidate.of(data, compared, candidate.kept)
-        if mean_error(shared.outputs, expected) <= most:
+        error = mean_error(shared.outputs, expected)
+        if error <= _MOST_ERROR * own:
             return shared
-    return candidate
+    warnings.warn(
+        "The activation scales of what the task shares with its base make the mean error of its "
+        f"outputs {error / own:.1f} times as large. Calibrate the base on examples of its tasks, "
+        "too.",
+        stacklevel=2,
+    )
+    return shared
 
 
 def _convert(model, sets):

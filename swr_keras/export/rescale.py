@@ -20,6 +20,7 @@ from swr_keras.export.constants import (
 from swr_keras.export.errors import ExportError
 from swr_keras.export.flatbuffer import as_object
 from swr_keras.export.flatbuffer_nodes import to_file
+from swr_keras.export.trunk import unchanged_operators
 
 _ANY_OUTPUT = (*WITH_BIAS, "ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LEAKY_RELU", "PRELU")
 _NEAR_ZERO = 0.05
@@ -96,13 +97,15 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
     """Returns a model with the activation scales of another one, and its equal constants.
 
     Models of one base then have the same constants wherever a task changes nothing, so that a
-    bundle has them once. The scale of the output stays.
+    bundle has them once. What is computed before any constant that differs, the trunk, always gets
+    the other model's scales, so that its bytes are the same. The scale of the output stays, and so
+    do scales that an operator or a constant beyond the trunk must have, too, unless they suit.
 
     Args:
         data: Contents of a `.tflite` file that was made here.
         like: Those of a model of the same architecture, whatever the classes.
-        within: Scales are taken whose range isn't wider by more than this factor, nor, at either
-            end, narrower.
+        within: Beyond the trunk, scales are taken whose range isn't wider by more than this
+            factor, nor, at either end, narrower; 0 for none.
 
     Raises:
         ExportError: If the architectures differ.
@@ -115,12 +118,29 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
             "The activation scales of another model suit one of the same architecture alone. "
             "Received: models whose operators differ. Convert the base of the task for `like`."
         )
+    trunk = unchanged_operators(model, base)
+    forced = _read_or_written(model, trunk)
     set_scales(
         model,
-        {key: scale for key, scale in scales.items() if _suits(scale, before[key], within)},
+        {
+            key: scale
+            for key, scale in scales.items()
+            if forced.issuperset(key) or _suits(scale, before[key], within)
+        },
     )
-    _take_over_biases(model, base, before)
+    _take_over_biases(model, base, before, trunk)
     return to_file(model)
+
+
+def _read_or_written(model, operators):
+    """Returns the numbers of the activations that some operators read or write."""
+    graph = model.subgraphs[0]
+    tensors = {
+        index
+        for number in operators
+        for index in (*graph.operators[number].inputs, *graph.operators[number].outputs)
+    }
+    return {number for number, index in enumerate(activations(model)) if index in tensors}
 
 
 def _suits(scale, own, within):
@@ -158,8 +178,8 @@ def set_scales(model: schema.ModelT, scales: Mapping[tuple[int, ...], Scale]) ->
             tensor.quantization.scale = np.float32(is_now) * channels
 
 
-def _take_over_biases(model, base, before):
-    """Biases that differ from the base's by what was rounded are the base's."""
+def _take_over_biases(model, base, before, trunk):
+    """Biases that differ from the base's by what was rounded, as those of the trunk, are its."""
     tensors = activations(model)
     scale_before = {
         tensors[number]: scale.scale for members, scale in before.items() for number in members
@@ -175,7 +195,7 @@ def _take_over_biases(model, base, before):
         ours, theirs = (
             read_integers(each, of).astype(np.float64) for each, of in ((model, own), (base, known))
         )
-        if np.abs(ours - theirs).max() <= 2 * (ratio + bias_step(theirs)):
+        if number in trunk or np.abs(ours - theirs).max() <= 2 * (ratio + bias_step(theirs)):
             set_constant(model, own, read_integers(base, known))
 
 

@@ -21,6 +21,7 @@ from swr_keras.tensors import read_tensors, write_tensors
 from swr_keras.training.supernet import SuperNet
 
 _CHECKED = 64
+_NEW_DEFAULTS = (("first_layer", None),)
 _SUPERNET_FORMAT = "swr_keras.supernet/1"
 
 
@@ -132,11 +133,14 @@ class ChoosePolicy(Job):
         return (self.search,)
 
     def settings(self):
-        return {
-            "reading": self.method.reading,
-            "tries": self.method.tries,
-            "target_cost": self.target_cost,
-        }
+        return _without_new_defaults(
+            {
+                "reading": self.method.reading,
+                "tries": self.method.tries,
+                "target_cost": self.target_cost,
+                "first_layer": self.method.first_layer,
+            }
+        )
 
     def run(self, place):
         policies = LearnedPolicies.load(self.search.outcome(place))
@@ -189,7 +193,10 @@ class AdaptModel(Job):
 
     def settings(self):
         return {
-            "method": {"name": self.method.name, **dataclasses.asdict(self.method)},
+            "method": {
+                "name": self.method.name,
+                **_without_new_defaults(dataclasses.asdict(self.method)),
+            },
             "target_cost": self.target_cost,
         }
 
@@ -238,6 +245,11 @@ class AdaptModel(Job):
 
     def _cost(self, form):
         return form.format(self.target_cost) if self.method.needs_cost else ""
+
+
+def _without_new_defaults(settings):
+    """Leaves out what jobs did without before there was such a setting, so that digests stay."""
+    return {name: value for name, value in settings.items() if (name, value) not in _NEW_DEFAULTS}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

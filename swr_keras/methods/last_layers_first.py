@@ -5,15 +5,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from swr_keras.methods.method import Method, in_order
+from swr_keras.methods.method import MethodAtCost
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LastLayersFirst(Method):
+class LastLayersFirst(MethodAtCost):
     """Trains the layers from the last one on, each that still fits the target cost."""
 
     name: ClassVar[str] = "last layers first"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        sizes = self.sizes(base, head)
-        return in_order(sizes, np.linspace(0.0, 1.0, len(sizes)).tolist(), target_cost, self.cost)
+        return self.in_order(base, target_cost, head, lambda count: np.linspace(0.0, 1.0, count))

@@ -3,16 +3,22 @@
 import abc
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from swr_keras.layers.units import policy_units
+from swr_keras.policy.budget import check_first_layer
 from swr_keras.policy.policy import Policy, check_cost, check_target_cost
 from swr_keras.training.fit import Fit
 from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
+
+Rank = Callable[[int], np.ndarray]
+
+_LEAVES_NORMS = ("owned", "frozen")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,8 +125,51 @@ class Method(abc.ABC):
         return model, self.fit.resolved(base, task).run(model, task, state=state, **common)
 
 
-def in_order(sizes: Mapping[str, int], ranks, target_cost: float, cost: str) -> Policy:
-    """Returns the policy that takes layers by falling rank, each that still fits the cost."""
-    return Policy.from_probabilities(
-        list(sizes), list(sizes.values()), list(ranks), target_cost, cost=cost
-    )
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodAtCost(Method):
+    """A way that chooses layers within a target cost.
+
+    Attributes:
+        first_layer: Path of the first policy unit that may change, or `None` for any. What comes
+            before it is the base's, batch norm included, so that a device that runs several tasks
+            at once computes it once.
+    """
+
+    first_layer: str | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.first_layer is not None and self.batch_norm not in _LEAVES_NORMS:
+            raise ValueError(
+                "What comes before `first_layer` is the base's, so `batch_norm` must be one of "
+                f"{_LEAVES_NORMS}. Received: first_layer={self.first_layer!r}, "
+                f"batch_norm={self.batch_norm!r}."
+            )
+
+    def check(self, base: keras.Model, target_cost: float, head: str | None = None) -> None:
+        """Raises ValueError if no layer of a base may change, as far as that is known before.
+
+        Args:
+            base, target_cost, head: As for `train`.
+        """
+        if self.first_layer is not None:
+            check_first_layer(self.sizes(base, head), self.first_layer, target_cost)
+
+    def in_order(
+        self, base: keras.Model, target_cost: float, head: str | None, rank: Rank
+    ) -> Policy:
+        """Returns the policy that takes layers by falling rank, each that still fits the cost.
+
+        Args:
+            base, target_cost, head: As for `train`.
+            rank: Gives the ranks of so many layers, in [0, 1].
+        """
+        sizes = self.sizes(base, head)
+        return Policy.from_probabilities(
+            list(sizes),
+            list(sizes.values()),
+            rank(len(sizes)).tolist(),
+            target_cost,
+            cost=self.cost,
+            first_layer=self.first_layer,
+        )

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from swr_keras.methods.method import Method, in_order
+from swr_keras.methods.method import MethodAtCost
 
 _MOST_DRAWS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomPolicy(Method):
+class RandomPolicy(MethodAtCost):
     """Trains layers in a random order, each that still fits the target cost.
 
     Attributes:
@@ -27,6 +27,5 @@ class RandomPolicy(Method):
         return f"{self.name} {self.draw + 1}"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        sizes = self.sizes(base, head)
         generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)
-        return in_order(sizes, generator.random(len(sizes)).tolist(), target_cost, self.cost)
+        return self.in_order(base, target_cost, head, generator.random)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from swr_keras.methods.method import Method
+from swr_keras.methods.method import Method, MethodAtCost
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy, check_reading, check_target_cost
 from swr_keras.training.fit import Fit, SearchFit
@@ -100,7 +100,7 @@ class PolicyLearning:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SWR(Method):
+class SWR(MethodAtCost):
     """Learns which layers to change at a target cost, and trains these from zero deltas.
 
     Attributes:
@@ -125,6 +125,7 @@ class SWR(Method):
             raise ValueError(f"`tries` must be at least 1. Received: {self.tries}.")
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, callbacks=(), verbose="auto"):
+        self.check(base, target_cost, head)
         search, _ = self.learning.run(
             base,
             task,
@@ -151,9 +152,16 @@ class SWR(Method):
             The policy and, where it is refined, `Refined.losses`.
         """
         if self.reading != "refined":
-            return policies.policy(target_cost, self.reading), None
+            return policies.policy(target_cost, self.reading, self.first_layer), None
         loss = SuperNetLoss(supernet, task, _MEASURED_EXAMPLES)
-        found = refine(policies, target_cost, loss, tries=self.tries, seed=seed)
+        found = refine(
+            policies,
+            target_cost,
+            loss,
+            tries=self.tries,
+            seed=seed,
+            first_layer=self.first_layer,
+        )
         return found.policy, found.losses
 
 

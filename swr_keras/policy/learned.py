@@ -45,12 +45,14 @@ class LearnedPolicies:
         cost = ops.full((1,), float(target_cost))
         return ops.convert_to_numpy(self.network.probabilities(cost)[0])
 
-    def policy(self, target_cost: float, reading: str = "budget") -> Policy:
+    def policy(
+        self, target_cost: float, reading: str = "budget", first_layer: str | None = None
+    ) -> Policy:
         """Returns the policy for a target cost; any cost can be asked for, without training.
 
         Args:
             target_cost: Share of the policy layers' sizes that a task may own, in [0, 1].
-            reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`.
+            reading, first_layer: As for `Policy.from_probabilities`.
         """
         return Policy.from_probabilities(
             list(self.sizes),
@@ -59,6 +61,7 @@ class LearnedPolicies:
             target_cost,
             reading,
             self.cost,
+            first_layer,
         )
 
     def curve(self, costs: Sequence[float] = COSTS) -> dict[str, Any]:

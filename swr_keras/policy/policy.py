@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swr_keras.files import parse_json
+from swr_keras.policy.budget import check_first_layer, fill_budget, first_index
 
 READINGS = ("budget", "threshold", "refined")
 COSTS = ("parameters", "flash")
@@ -36,6 +37,7 @@ class Policy:
             "refined", see `training.refinement.refine`.
         cost: What the sizes are: "parameters" (section 2.3 of arXiv 2302.13435), or bytes of
             "flash" that a task takes on a device.
+        first_layer: Path of the first layer that may be changed; `None` for the first one of all.
     """
 
     layers: tuple[str, ...]
@@ -45,6 +47,7 @@ class Policy:
     target_cost: float
     reading: str
     cost: str = "parameters"
+    first_layer: str | None = None
 
     def __post_init__(self):
         _check_lengths(self.layers, self.sizes, self.probabilities, self.selected)
@@ -57,6 +60,11 @@ class Policy:
         check_target_cost(self.target_cost)
         check_reading(self.reading)
         check_cost(self.cost)
+        if any(self.selected[: self.first_index]):
+            raise ValueError(
+                f"A policy changes no layer before its first_layer={self.first_layer!r}. Received: "
+                f"{self.selected_layers}."
+            )
 
     @classmethod
     def from_probabilities(
@@ -67,6 +75,7 @@ class Policy:
         target_cost: float,
         reading: str = "budget",
         cost: str = "parameters",
+        first_layer: str | None = None,
     ) -> "Policy":
         """Reads a choice from probabilities.
 
@@ -80,9 +89,12 @@ class Policy:
                 `"threshold"` takes every layer with a probability above 0.5 (section 2.2 of
                 arXiv 2302.13435); its cost may lie on either side of the target.
             cost: What the sizes are.
+            first_layer: Path of the first layer that may be changed; those before it are left to
+                the base. `None` for any.
 
         Raises:
-            ValueError: For a cost outside [0, 1], another reading, or lengths that differ.
+            ValueError: For a cost outside [0, 1], another reading, lengths that differ, or a
+                `first_layer` as `check_first_layer` refuses it.
         """
         check_target_cost(target_cost)
         check_reading(reading)
@@ -92,11 +104,13 @@ class Policy:
                 "Received: reading='refined'; probabilities are read by 'budget' or 'threshold'."
             )
         _check_lengths(layers, sizes, probabilities)
+        check_first_layer(dict(zip(layers, sizes, strict=True)), first_layer, target_cost)
         probabilities = tuple(float(p) for p in probabilities)
+        first = first_index(layers, first_layer)
         if reading == "threshold":
-            selected = tuple(p > 0.5 for p in probabilities)
+            selected = tuple(i >= first and p > 0.5 for i, p in enumerate(probabilities))
         else:
-            selected = fill_budget(sizes, probabilities, target_cost)
+            selected = fill_budget(sizes, probabilities, target_cost, first)
         return cls(
             layers=tuple(layers),
             sizes=tuple(int(n) for n in sizes),
@@ -105,6 +119,7 @@ class Policy:
             target_cost=float(target_cost),
             reading=reading,
             cost=cost,
+            first_layer=first_layer,
         )
 
     @classmethod
@@ -143,6 +158,11 @@ class Policy:
         return tuple(p for p, chosen in zip(self.layers, self.selected, strict=True) if chosen)
 
     @property
+    def first_index(self) -> int:
+        """Index of the first layer that may be changed."""
+        return first_index(self.layers, self.first_layer)
+
+    @property
     def owned_size(self) -> int:
         """Size of all layers that are changed."""
         pairs = zip(self.sizes, self.selected, strict=True)
@@ -155,8 +175,8 @@ class Policy:
 
     @property
     def smallest_cost(self) -> float:
-        """Share of the smallest policy layer: below it no layer fits a budget."""
-        return min(self.sizes) / sum(self.sizes)
+        """Share of the smallest layer that may be changed: below it no layer fits a budget."""
+        return min(self.sizes[self.first_index :]) / sum(self.sizes)
 
     @property
     def expected_cost(self) -> float:
@@ -166,7 +186,10 @@ class Policy:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the policy as a dict that JSON can express."""
-        return {"format": _FORMAT, **dataclasses.asdict(self)}
+        fields = dataclasses.asdict(self)
+        if self.first_layer is None:
+            del fields["first_layer"]
+        return {"format": _FORMAT, **fields}
 
     def to_json(self) -> str:
         """Returns the policy as a JSON object."""
@@ -199,10 +222,11 @@ class Policy:
             raise ValueError(f"Expected a policy of format '{_FORMAT}'. Received: {fields!r:.60}.")
         fields = {name: value for name, value in fields.items() if name != "format"}
         names = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != names:
+        if set(fields) | {"first_layer"} != names:
             raise ValueError(
-                f"A policy has the fields {sorted(names)}. Received: {sorted(fields)}; "
-                f"missing {sorted(names - set(fields))}, unknown {sorted(set(fields) - names)}."
+                f"A policy has the fields {sorted(names)}. Received: {sorted(fields)}; missing "
+                f"{sorted(names - set(fields) - {'first_layer'})}, unknown "
+                f"{sorted(set(fields) - names)}."
             )
         for name, kinds in _ITEMS.items():
             if not isinstance(fields[name], list | tuple) or not all(
@@ -264,16 +288,3 @@ def _check_lengths(*fields):
             "A policy needs layers, sizes, probabilities and selected of one length "
             f"above 0. Received lengths: {lengths}."
         )
-
-
-def fill_budget(
-    sizes: Sequence[int], ranks: Sequence[float], target_cost: float
-) -> tuple[bool, ...]:
-    """Takes layers by falling rank, each that still fits the target cost; says which."""
-    total = sum(sizes)
-    selected, owned = [False] * len(ranks), 0
-    for index in sorted(range(len(ranks)), key=lambda i: -ranks[i]):
-        if (owned + sizes[index]) / total <= target_cost:
-            selected[index] = True
-            owned += sizes[index]
-    return tuple(selected)

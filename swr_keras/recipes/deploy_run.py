@@ -69,7 +69,7 @@ def run(settings: DeploySettings) -> None:
     folder = pathlib.Path(settings.output_dir or path.with_name(f"deploy_{path.stem}"))
     added = _add(bundle, front_end, settings)
     bundle = added[-1].after if added else bundle
-    sources = to_c(bundle)
+    sources = to_c(bundle, keep_trunk=settings.keep_trunk)
     sizes = _sizes(bundle, sources, added)
     print(_table(sizes), flush=True)
     sizes["emulated"] = _check(bundle, sources, added, heard, settings.cpu)
@@ -177,6 +177,8 @@ def _sizes(bundle, sources, added):
                 "file_bytes": len(bundle.extract(name)),
                 "bundle_bytes": own[name],
                 "c_bytes": sources.sizes.private_bytes[name],
+                "steps": sources.steps[name],
+                "shared_steps": sources.shared_steps[name],
             }
             for name in bundle.names
         },
@@ -207,6 +209,8 @@ def _table(sizes):
     lines = aligned(rows)
     ram = f"{sizes['arena_bytes']:,} bytes of RAM for the networks"
     lines.append(f"Bytes of flash, of each task what no other one needs; {ram}.")
+    steps = sorted({(of["shared_steps"], of["steps"]) for of in sizes["tasks"].values()})
+    lines += [f"Tasks share the first {first} of {count} steps in C." for first, count in steps]
     lines += [f"Patch for '{name}': {count:,} bytes" for name, count in sizes["patches"].items()]
     return "\n".join(lines)
 

@@ -27,6 +27,11 @@ class DeploySettings(Settings):
         131072, "Bytes of flash for the bundle, with what may be added later.", at_least=1
     )
     slot_bytes: int = setting(4096, "Bytes that the flash erases at once.", at_least=1)
+    keep_trunk: bool = setting(
+        False,
+        "Whether tasks can listen at once in C, with what all of them share computed once, see "
+        "swr_program.h; takes more RAM. Tasks trained with --first_layer share most.",
+    )
     cpu: str = setting(
         "cortex-m4", "What the emulated check runs on, where its tools are there.", choices=CPUS
     )

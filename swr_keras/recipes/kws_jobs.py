@@ -34,6 +34,7 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
     )
     jobs: list[Job] = [base, base_int8]
     swr = settings.swr
+    _check_first_layer(settings, base, base_task)
     for task in tasks:
         common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
         known = () if labels is None else own_names(task, labels)
@@ -66,6 +67,20 @@ def _base_job(settings, task) -> TrainBase | GivenBase:
     else:
         return TrainBase(backbone=settings.backbone, fit=settings.base_fit, **common)
     return GivenBase(fingerprint=fingerprint(base), model=base, labels=labels, **common)
+
+
+def _check_first_layer(settings, base, task):
+    """Refuses before training what would be refused after it."""
+    swr = settings.swr
+    if swr.first_layer is None:
+        return
+    if isinstance(base, GivenBase):
+        model = base.model
+    else:
+        build = backbones.BUILDERS[base.backbone]
+        model = build(num_classes=task.num_classes, input_shape=task.input_shape)
+    for cost in settings.transfer.target_cost:
+        swr.check(model, cost)
 
 
 def _load_base(path, input_shape):

@@ -133,6 +133,7 @@ class KwsSettings(Settings):
             batch_norm=self.transfer.bn_mode,
             cost=self.transfer.cost,
             learning=learning,
+            first_layer=self.transfer.first_layer,
             reading=self.transfer.reading,
             tries=self.search.tries,
         )
@@ -157,6 +158,7 @@ class KwsSettings(Settings):
             "fit": self.fit,
             "batch_norm": self.transfer.bn_mode,
             "cost": self.transfer.cost,
+            "first_layer": self.transfer.first_layer,
         }
         methods: list[Method] = [
             RandomPolicy(draw=draw, **common) for draw in range(self.controls.random_policies)

@@ -239,6 +239,12 @@ class Transfer(Settings):
     cost: str = setting(
         "flash", "What the target cost is a share of: parameters, or bytes of flash.", choices=COSTS
     )
+    first_layer: str | None = setting(
+        None,
+        "Path of the first layer that a task may change, as in policy.json; what comes before it "
+        "is the base's, and computed once where a device listens for several tasks at once. "
+        "Default: any.",
+    )
     task_epochs: int | None = setting(
         None,
         "Epochs of each task model. Default: 12, or as many as make 200 steps.",

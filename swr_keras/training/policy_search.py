@@ -172,9 +172,11 @@ class PolicySearch(keras.Model):
         """Returns the probability of each policy layer to be changed, `(num_layers,)`."""
         return self.policies.probabilities(target_cost)
 
-    def policy(self, target_cost: float, reading: str = "budget") -> Policy:
+    def policy(
+        self, target_cost: float, reading: str = "budget", first_layer: str | None = None
+    ) -> Policy:
         """Returns the policy for a target cost, see `LearnedPolicies.policy`."""
-        return self.policies.policy(target_cost, reading)
+        return self.policies.policy(target_cost, reading, first_layer)
 
     def get_config(self):
         raise NotImplementedError(

@@ -1,14 +1,16 @@
 """Policies measured on the super-net, and the best of many of them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from swr_keras.policy.budget import fill_budget
 from swr_keras.policy.learned import LearnedPolicies
-from swr_keras.policy.policy import Policy, fill_budget
+from swr_keras.policy.policy import Policy
 from swr_keras.training.heads import default_loss
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task import Task
@@ -78,7 +80,13 @@ class Refined:
 
 
 def refine(
-    policies: LearnedPolicies, target_cost: float, loss: Loss, *, tries: int, seed: int = 0
+    policies: LearnedPolicies,
+    target_cost: float,
+    loss: Loss,
+    *,
+    tries: int,
+    seed: int = 0,
+    first_layer: str | None = None,
 ) -> Refined:
     """Searches for the policy of least loss on the super-net, from the policy network's on.
 
@@ -92,11 +100,13 @@ def refine(
         loss: Loss of a choice of layers, such as `SuperNetLoss`.
         tries: Policies to try.
         seed: Seed of the draws.
+        first_layer: Path of the first layer that any of them may change, or `None`.
 
     Source: the choice of a sub-network by its one-shot loss, as in Guo et al., "Single Path
     One-Shot Neural Architecture Search with Uniform Sampling", ECCV 2020.
     """
-    own = policies.policy(target_cost)
+    own = policies.policy(target_cost, first_layer=first_layer)
+    fill = functools.partial(fill_budget, own.sizes, target_cost=target_cost, first=own.first_index)
     random = np.random.default_rng(seed)
     measured = {own.selected: loss(own.selected)}
 
@@ -109,16 +119,13 @@ def refine(
     log_odds = np.log(probabilities / (1 - probabilities))
     for _ in range(tries // 3):
         ranks = log_odds + random.logistic(size=len(log_odds))
-        measure(fill_budget(own.sizes, ranks.tolist(), target_cost))
+        measure(fill(ranks.tolist()))
     best = min(measured, key=measured.__getitem__)
     for _ in range(tries - tries // 3):
-        child = _mutated(best, own.sizes, target_cost, random)
+        child = _mutated(best, fill, random)
         if measure(child) < measured[best]:
             best = child
-    others = [
-        loss(fill_budget(own.sizes, random.random(len(own.sizes)).tolist(), target_cost))
-        for _ in range(_RANDOM_POLICIES)
-    ]
+    others = [loss(fill(random.random(len(own.sizes)).tolist())) for _ in range(_RANDOM_POLICIES)]
     return Refined(
         policy=dataclasses.replace(own, selected=best, reading="refined"),
         loss=loss(best),  # Anew, since the least of many that dropout disturbs is too small.
@@ -127,13 +134,13 @@ def refine(
     )
 
 
-def _mutated(selected, sizes, target_cost, random):
+def _mutated(selected, fill, random):
     """Closes one or two layers and fills up with others, in random order."""
     count = min(int(random.integers(1, _MOST_CLOSED + 1)), sum(selected))
     closed = random.choice(np.flatnonzero(selected), count, replace=False)
     kept = np.asarray(selected).copy()
     kept[closed] = False
     # Those kept come first, and those closed come back only where nothing else fits.
-    ranks = np.where(kept, 2.0, random.random(len(sizes)))
+    ranks = np.where(kept, 2.0, random.random(len(kept)))
     ranks[closed] -= 1.0
-    return fill_budget(sizes, ranks.tolist(), target_cost)
+    return fill(ranks.tolist())

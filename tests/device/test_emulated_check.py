@@ -24,24 +24,28 @@ def heard(micro_features):
 
 @pytest.fixture(scope="module")
 def models(heard):
-    def model(seed, frames=FRAMES):
+    def model(seed, frames=FRAMES, classes=3, **options):
         keras.utils.set_random_seed(seed)
         inputs = keras.Input((frames, 40, 1))
         x = layers.Conv2D(4, 3, strides=2, activation="relu")(inputs)
         return convert_int8(
-            keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))),
+            keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x))),
             np.stack([heard[1][start : start + frames, :, None] for start in range(8)]),
+            **options,
         )
 
-    return {"one": model(1), "two": model(2), "longer": model(3, FRAMES + 1)}
+    one = model(1)
+    same_trunk = model(1, classes=4, like=one)
+    longer = model(3, FRAMES + 1)
+    return {"one": one, "two": model(2), "same trunk": same_trunk, "longer": longer}
 
 
 def bundle_of(models, *names, **room):
     return Bundle.build({name: DeviceTask(models[name], ()) for name in names}, **room)
 
 
-def check(bundle, *heard, **options):
-    return check_emulated(bundle, to_c(bundle), *heard, **options)
+def check(bundle, *heard, keep_trunk=False, **options):
+    return check_emulated(bundle, to_c(bundle, keep_trunk=keep_trunk), *heard, **options)
 
 
 @needs_tools
@@ -53,6 +57,24 @@ def test_all_numbers_agree(models, heard, cpu):
     assert all(count > 10000 for count in found.instructions_per_inference.values())
     assert found.ram_bytes > 2 * 40 * FRAMES
     assert f"{found.flash_bytes:,}" in str(found)
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("names", "shared_steps"), [(("one", "same trunk"), 2), (("one", "two", "same trunk"), 0)]
+)
+def test_what_tasks_share_is_computed_once(models, heard, names, shared_steps):
+    bundle = bundle_of(models, *names)
+    assert set(to_c(bundle).shared_steps.values()) == {shared_steps}
+    found = check(bundle, *heard, feature_scale=SCALE, keep_trunk=True)
+    alone = found.instructions_per_inference
+    assert found.outputs == 3 * sum(4 if name == "same trunk" else 3 for name in names)
+    if shared_steps:
+        assert found.instructions_together < alone["one"] + 0.1 * alone["same trunk"]
+    else:
+        assert 0.8 * sum(alone.values()) < found.instructions_together < sum(alone.values())
+    assert f"{found.instructions_together:,} instructions instead of" in str(found)
+    assert check(bundle, *heard, feature_scale=SCALE).instructions_together is None
 
 
 @needs_tools

@@ -54,6 +54,47 @@ def test_json_round_trip(question, reading):
     assert Policy.from_json(policy.to_json()) == policy
 
 
+@given(questions(), st.data(), st.sampled_from(["budget", "threshold"]))
+def test_nothing_before_the_first_layer_is_changed(question, data, reading):
+    layers, sizes, _, target = question
+    first = data.draw(st.integers(0, len(layers) - 1))
+    smallest = Fraction(min(sizes[first:]), sum(sizes))
+    if 0 < target < smallest:
+        with pytest.raises(ValueError, match=f"From 'layer{first}' on, no layer fits"):
+            Policy.from_probabilities(*question, reading, first_layer=layers[first])
+        return
+    policy = Policy.from_probabilities(*question, reading, first_layer=layers[first])
+    assert policy.smallest_cost == pytest.approx(float(smallest))
+    assert not any(policy.selected[:first])
+    assert Policy.from_json(policy.to_json()) == policy
+    everything = Policy.from_probabilities(*question, reading)
+    if reading == "threshold":
+        assert policy.selected[first:] == everything.selected[first:]
+        return
+    assert policy.achieved_cost <= target
+    for size, chosen in zip(sizes[first:], policy.selected[first:], strict=True):
+        cost = Fraction(policy.owned_size + size, sum(sizes))
+        assert chosen or cost > Fraction(target)
+
+
+def test_a_first_layer_is_written_only_where_there_is_one():
+    question = (LAYERS, SIZES, PROBABILITIES, 0.5)
+    policy = Policy.from_probabilities(*question)
+    assert "first_layer" not in policy.as_dict()
+    assert Policy.from_dict(policy.as_dict()).first_layer is None
+    later = Policy.from_probabilities(*question, first_layer="c")
+    assert later.as_dict()["first_layer"] == "c"
+    assert later.selected_layers == ("c", "d")
+    assert later.achieved_cost == 0.5
+
+
+@pytest.mark.parametrize("first_layer", ["b", "e", 3])
+def test_a_first_layer_that_the_choice_contradicts_is_refused(first_layer):
+    fields = Policy.from_layers(dict(zip(LAYERS, SIZES, strict=True)), ["a"]).as_dict()
+    with pytest.raises(ValueError, match="first_layer"):
+        Policy.from_dict({**fields, "first_layer": first_layer})
+
+
 def test_budget_fills_by_falling_probability():
     policy = Policy.from_probabilities(LAYERS, SIZES, PROBABILITIES, 0.75)
     assert policy.selected_layers == ("b", "c")

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 
@@ -90,9 +91,19 @@ def test_a_run_becomes_a_folder_for_a_device(runs, capsys):
     sizes = json.loads((folder / "sizes.json").read_text())
     assert sizes["tasks"].keys() == {"base", "english"}
     assert sizes["shared"]["c_bytes"] > 0
+    assert all(0 < task["shared_steps"] <= task["steps"] for task in sizes["tasks"].values())
     printed = capsys.readouterr().out
     assert f"{sizes['shared']['bundle_bytes']:,}" in printed
+    assert f"Tasks share the first {sizes['tasks']['base']['shared_steps']} of" in printed
     assert "LogMel has no C front end" in printed
+
+
+@pytest.mark.parametrize(("flag", "kept"), [("--keep_trunk", True), ("--nokeep_trunk", False)])
+def test_tasks_may_be_computed_at_once(flag, kept, runs):
+    assert call(runs, flag) == 0
+    source = (runs / "run" / "deploy_bundle_c0_1_int8" / "c" / "swr.c").read_text()
+    (program,) = re.findall(r"SwrProgram program_\d+ = \{(.*)\}", source)
+    assert program.endswith(f", {int(kept)}")
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs the compiler gcc")
@@ -229,8 +240,10 @@ def heard_by_micro(runs):
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 def test_an_emulated_device_agrees(heard_by_micro, capsys):
     pack = heard_by_micro / "more" / "french" / "c0.1" / "task.swr.safetensors"
-    assert call(heard_by_micro, "--cpu=cortex-m3", f"--add={pack}") == 0
-    assert "are those of Python" in capsys.readouterr().out
+    assert call(heard_by_micro, "--cpu=cortex-m3", "--keep_trunk", f"--add={pack}") == 0
+    printed = capsys.readouterr().out
+    assert "are those of Python" in printed
+    assert "All tasks at once take" in printed
     folder = heard_by_micro / "run" / "deploy_bundle_c0_1_int8"
     found = json.loads((folder / "sizes.json").read_text())["emulated"]
     assert found["cpu"] == "cortex-m3"

@@ -55,6 +55,7 @@ def test_a_job_is_the_same_whatever_else_a_run_does(corpus):
         ("--base_epochs=3", {"base", "search", "policy", "classifier", "SWR", "int8"}),
         ("--search_steps=30", {"search", "policy", "SWR", "int8"}),
         ("--tries=30", {"policy", "SWR", "int8"}),
+        ("--first_layer=stage1_block0_expand_conv", {"policy", "SWR", "int8"}),
         ("--task_epochs=3", {"classifier", "SWR", "int8"}),
         ("--classifier_learning_rate=0.1", {"classifier"}),
         ("--reading=threshold", {"policy", "SWR", "int8"}),
@@ -75,6 +76,38 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(flag, changed, corpus):
     pairs = zip(before, after, strict=True)
     differing = {names.get(a.title) for a, b in pairs if a.digest() != b.digest()} - {None}
     assert differing == changed
+
+
+def test_a_first_layer_is_told_only_where_it_is_asked_for(corpus):
+    arguments = ["--random_policies=1", "--last_layers_first"]
+    assert not any("first_layer" in str(job.spec()) for job in planned(corpus, *arguments))
+    jobs = planned(corpus, *arguments, "--first_layer=stage3_block0_expand_conv")
+    told = {job.title for job in jobs if "stage3_block0" in str(job.spec())}
+    assert told == {
+        "english: policy at c = 0.1",
+        *(
+            f"english: {name} at c = 0.1"
+            for name in ("SWR", "random policy 1", "last layers first")
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--first_layer=stage9"], "path of a policy layer"),
+        (["--first_layer=neck_conv", "--target_cost=0.3,0.01"], "target cost of 0.01"),
+        (["--first_layer=neck_conv", "--bn_mode=statistics"], "batch_norm='statistics'"),
+    ],
+)
+def test_a_first_layer_that_can_not_be_is_refused_before_training(
+    arguments, message, corpus, tmp_path, capsys
+):
+    output = tmp_path / "run"
+    arguments = ["kws", f"--data_dir={corpus}", f"--output_dir={output}", *arguments]
+    assert kws.main(arguments) == 1
+    assert message in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,20 @@ def test_a_refinement_repeats_itself_and_keeps_the_best(policies):
     assert refine(policies, 0.5, loss, tries=30) == refine(policies, 0.5, loss, tries=30)
 
 
+def test_nothing_before_the_first_layer_is_even_tried(policies):
+    tried = []
+
+    def recording(selected):
+        tried.append(selected)
+        return loss(selected)
+
+    found = refine(policies, 0.4, recording, tries=200, first_layer="layer3")
+    assert not any(any(selected[:3]) for selected in tried)
+    # 40 of 100: layers 6 and 5, and of what is left for 20 the best.
+    assert set(found.policy.selected_layers) == {"layer3", "layer5", "layer6"}
+    assert found.policy.first_layer == "layer3"
+
+
 @pytest.mark.parametrize("cost", [0.0, 0.005, 1.0])
 def test_costs_that_leave_no_choice(policies, cost):
     found = refine(policies, cost, loss, tries=9)

@@ -2,6 +2,7 @@
  *
  * For an emulated microcontroller. Macros: SWR_CHECK_SAMPLES of the file "pcm" (int16, 16 kHz) and
  * SWR_CHECK_FRAMES that a network reads. Each task runs twice, so that others use the arena between.
+ * Where the sources keep what tasks share, all of them run once more together.
  */
 #include <stdio.h>
 
@@ -34,24 +35,59 @@ static void listen(void) {
   printf("frontend %u\n", (unsigned)(swr_instructions() - start - printing));
 }
 
-static int run(int number) {
-  const SwrTask *task = &swr_tasks[number];
+static bool read_input(const SwrTask *task) {
   SwrInputScale scale;
-  uint64_t start = swr_instructions();
   if (!swr_input_scale(&scale, task->input_scale, task->input_zero_point) ||
       !swr_frames_read(&frames, &scale, swr_input(task, arena))) {
     printf("The front end doesn't fit the network.\n");
-    return 1;
+    return false;
   }
-  swr_invoke(task, arena);
-  unsigned instructions = (unsigned)(swr_instructions() - start);
+  return true;
+}
+
+static void print(const char *how, int number, uint64_t instructions) {
+  const SwrTask *task = &swr_tasks[number];
   const int8_t *outputs = swr_output(task, arena);
-  printf("task %d %u", number, instructions);
+  printf("%s %d %u", how, number, (unsigned)instructions);
   for (uint32_t i = 0; i < task->output_count; ++i) {
     printf(" %d", outputs[i]);
   }
   printf("\n");
-  return 0;
+}
+
+static bool run(int number) {
+  const SwrTask *task = &swr_tasks[number];
+  uint64_t start = swr_instructions();
+  if (!read_input(task)) {
+    return false;
+  }
+  swr_invoke(task, arena);
+  print("task", number, swr_instructions() - start);
+  return true;
+}
+
+static bool share_input(const SwrTask *a, const SwrTask *b) {
+  return a->program == b->program && a->input_zero_point == b->input_zero_point &&
+         !(a->input_scale < b->input_scale || a->input_scale > b->input_scale);
+}
+
+/* Runs the trunk of a task, and the branches of all from this one on that read the same input. */
+static bool run_together(int first, bool *done) {
+  const SwrTask *task = &swr_tasks[first];
+  uint64_t start = swr_instructions();
+  if (!read_input(task)) {
+    return false;
+  }
+  swr_trunk(task, arena);
+  for (int i = first; i < SWR_TASK_COUNT; ++i) {
+    if (!done[i] && share_input(task, &swr_tasks[i])) {
+      swr_branch(&swr_tasks[i], arena);
+      print("branch", i, swr_instructions() - start);
+      done[i] = true;
+      start = swr_instructions();
+    }
+  }
+  return true;
 }
 
 int main(void) {
@@ -62,7 +98,13 @@ int main(void) {
   swr_frames_start(&frames, memory, SWR_CHECK_FRAMES);
   listen();
   for (int i = 0; i < 2 * SWR_TASK_COUNT; ++i) {
-    if (run(i % SWR_TASK_COUNT) != 0) {
+    if (!run(i % SWR_TASK_COUNT)) {
+      return 1;
+    }
+  }
+  bool done[SWR_TASK_COUNT] = {false};
+  for (int i = 0; i < SWR_TASK_COUNT; ++i) {
+    if (swr_tasks[i].program->keeps_trunk && !done[i] && !run_together(i, done)) {
       return 1;
     }
   }
