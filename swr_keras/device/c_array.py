@@ -1,6 +1,10 @@
 """A file as C source, for firmware without a file system."""
 
+import os
+import pathlib
 import re
+
+from swr_keras.files import write_atomically
 
 _BYTES_A_LINE = 12
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -70,3 +74,10 @@ def c_array(data: bytes, name: str) -> tuple[str, str]:
     ]
     header = _HEADER.format(name=name)
     return header, _SOURCE.format(name=name, values="\n".join(lines), length=len(data))
+
+
+def write_c_array(folder: str | os.PathLike, data: bytes, name: str) -> None:
+    """Writes what `c_array` returns as `<name>.h` and `<name>.cc` into an existing folder."""
+    header, source = c_array(data, name)
+    write_atomically(pathlib.Path(folder) / f"{name}.h", header.encode())
+    write_atomically(pathlib.Path(folder) / f"{name}.cc", source.encode())

@@ -7,7 +7,7 @@ from typing import Any
 
 from swr_keras.device.bundle import Bundle
 from swr_keras.device.bundle_manifest import bundle_manifest
-from swr_keras.device.c_array import c_array
+from swr_keras.device.c_array import write_c_array
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.manifest import manifest
 from swr_keras.files import write_atomically, write_json
@@ -28,11 +28,9 @@ def write_bundle(
         ValueError: See `c_array` and `bundle_manifest`.
     """
     folder = pathlib.Path(folder)
-    header, source = c_array(bundle.image, name)
     description = bundle_manifest(bundle, front_end)
+    write_c_array(folder, bundle.image, name)
     bundle.save(folder / f"{name}.bin")
-    write_atomically(folder / f"{name}.h", header.encode())
-    write_atomically(folder / f"{name}.cc", source.encode())
     write_json(folder / f"{name}.json", description)
 
 
@@ -65,7 +63,6 @@ def write_deployment(
     """
     folder = pathlib.Path(folder)
     data = read_model(model).data
-    header, source = c_array(data, name)
     description = manifest(
         model,
         labels=labels,
@@ -73,8 +70,7 @@ def write_deployment(
         calibration_names=calibration_names,
         accuracy=accuracy,
     )
+    write_c_array(folder, data, name)
     write_atomically(folder / f"{name}.tflite", data)
-    write_atomically(folder / f"{name}.h", header.encode())
-    write_atomically(folder / f"{name}.cc", source.encode())
     write_json(folder / f"{name}.json", description)
     return description

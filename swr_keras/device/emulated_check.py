@@ -24,8 +24,8 @@ class EmulatedCheck:
     Attributes:
         cpu: Which one.
         features, outputs: How many of each were compared.
-        instructions_per_frame: Of the front end.
-        instructions_per_inference: Of each task, with the quantization of its input.
+        instructions_per_frame: Of the front end, with the quantization of its features.
+        instructions_per_inference: Of each task.
         instructions_together: Of all tasks on one window, where what they share is computed once;
             `None` where the sources keep no trunk.
         ram_bytes: Arena, frames of features and state of the front end, and stack.
@@ -102,7 +102,9 @@ def check_emulated(
         )
     printed = _by_first_word(result.text)
     found = np.array(printed["features"])
-    _compare("features", found, np.rint(features / feature_scale).astype(int), cpu)
+    heard = max(len(found) // len(features), 1)  # Anew for each other scale of an input.
+    integers = np.rint(features / feature_scale).astype(int)
+    _compare("features", found, np.tile(integers, (heard, 1)), cpu)
     window = features[-shape[1] :].reshape(shape)
     expected = {
         name: model.predict_int8(model.quantize(window)).ravel() for name, model in models.items()
@@ -120,7 +122,7 @@ def check_emulated(
         cpu=cpu,
         features=found.size,
         outputs=outputs,
-        instructions_per_frame=printed["frontend"][0][0] // len(found),
+        instructions_per_frame=printed["frontend"][0][0] // len(features),
         instructions_per_inference=alone,
         instructions_together=sum(together.values()) if together else None,
         ram_bytes=sum(printed["memory"][0]) + result.stack_bytes,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swr_keras.device.bundle import Bundle, aligned
-from swr_keras.device.c_array import c_array
+from swr_keras.device.c_array import write_c_array
 from swr_keras.export.arena import arena_bytes_host
 from swr_keras.export.errors import ExportError
 from swr_keras.export.flatbuffer import FlatBuffer, parse
@@ -17,7 +17,8 @@ from swr_keras.files import write_atomically
 _FRONT_END = "MicroFrontend"
 _CHANNELS = 40
 _MOST_CLASSES = 128
-_IMAGE = "swr_image"
+IMAGE = "swr_image"
+"""What the firmware calls the array of the bundle, and its files."""
 
 _HEADER = """\
 /* What the firmware is compiled with, written by swr_keras.device.firmware_config. */
@@ -134,9 +135,7 @@ def write_firmware(
     """
     folder = pathlib.Path(folder)
     config = firmware_config(bundle, front_end, **settings)
-    header, source = c_array(bundle.image, _IMAGE)
-    write_atomically(folder / f"{_IMAGE}.h", header.encode())
-    write_atomically(folder / f"{_IMAGE}.cc", source.encode())
+    write_c_array(folder, bundle.image, IMAGE)
     write_atomically(folder / "swr_config.h", config.encode())
 
 

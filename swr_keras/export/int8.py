@@ -175,8 +175,7 @@ def _by_nearness(candidates, expected):
 def _like(candidate, base, compared, expected):
     """Returns a model with the scales of the base's trunk, and as many others as cost little."""
     own = mean_error(candidate.outputs, expected)
-    for within in _WITHIN:
-        data = take_over(candidate.contents.data, base, within=within)
+    for data in take_over(candidate.contents.data, base, within=_WITHIN):
         shared = _Candidate.of(data, compared, candidate.kept)
         error = mean_error(shared.outputs, expected)
         if error <= _MOST_ERROR * own:

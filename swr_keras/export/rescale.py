@@ -1,8 +1,9 @@
 """Activation scales of an int8 model, set anew: those of the base, for a task of it."""
 
+import copy
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -93,8 +94,10 @@ def activations(model: schema.ModelT) -> list[int]:
     return [*graph.inputs, *(index for op in graph.operators for index in op.outputs)]
 
 
-def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
-    """Returns a model with the activation scales of another one, and its equal constants.
+def take_over(
+    data: bytes, like: bytes, *, within: Sequence[float] = (math.inf,)
+) -> Iterator[bytes]:
+    """Gives a model the activation scales of another one, and its equal constants.
 
     Models of one base then have the same constants wherever a task changes nothing, so that a
     bundle has them once. What is computed before any constant that differs, the trunk, always gets
@@ -105,7 +108,10 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
         data: Contents of a `.tflite` file that was made here.
         like: Those of a model of the same architecture, whatever the classes.
         within: Beyond the trunk, scales are taken whose range isn't wider by more than this
-            factor, nor, at either end, narrower; 0 for none.
+            factor, nor, at either end, narrower, 0 for none; a model for each factor.
+
+    Yields:
+        Contents of `.tflite` files.
 
     Raises:
         ExportError: If the architectures differ.
@@ -120,16 +126,16 @@ def take_over(data: bytes, like: bytes, *, within: float = math.inf) -> bytes:
         )
     trunk = unchanged_operators(model, base)
     forced = _read_or_written(model, trunk)
-    set_scales(
-        model,
-        {
+    for most in within:
+        taken = {
             key: scale
             for key, scale in scales.items()
-            if forced.issuperset(key) or _suits(scale, before[key], within)
-        },
-    )
-    _take_over_biases(model, base, before, trunk)
-    return to_file(model)
+            if forced.issuperset(key) or _suits(scale, before[key], most)
+        }
+        changed = copy.deepcopy(model)
+        set_scales(changed, taken)
+        _take_over_biases(changed, base, before, trunk)
+        yield to_file(changed)
 
 
 def _read_or_written(model, operators):

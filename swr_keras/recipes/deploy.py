@@ -4,8 +4,9 @@ Puts the int8 models of a run, which share what their tasks don't change, into a
 
   python -m swr_keras.recipes.deploy --run_dir=runs/kws
 
-- bundle.bin, also as C, with room for more tasks, for TFLite Micro, and its manifest bundle.json;
-- firmware/: what the keyword spotter of tflite/firmware is compiled with;
+- bundle.bin, for TFLite Micro, with room for more tasks, and its manifest bundle.json;
+- firmware/: the same as a C array, and with it, if the tasks hear by MicroFrontend, all that the
+  keyword spotter of tflite/firmware is compiled with;
 - c/: the same tasks as C11 without a runtime, with the audio front end and the reader of bundles;
 - sizes.json: what all of it takes.
 

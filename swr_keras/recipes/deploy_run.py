@@ -16,14 +16,16 @@ from swr_keras.device import (
     EmulatorError,
     MissingToolError,
     Patch,
+    bundle_manifest,
     check_emulated,
     check_patch_emulated,
     read_bundle_manifest,
     to_c,
-    write_bundle,
     write_firmware,
 )
+from swr_keras.device.c_array import write_c_array
 from swr_keras.device.c_folders import C_FOLDERS
+from swr_keras.device.firmware import IMAGE
 from swr_keras.export.flatbuffer import parse, read_model
 from swr_keras.export.manifest import read_manifest
 from swr_keras.files import write_atomically, write_json
@@ -73,14 +75,14 @@ def run(settings: DeploySettings) -> None:
     sizes = _sizes(bundle, sources, added)
     print(_table(sizes), flush=True)
     sizes["emulated"] = _check(bundle, sources, added, heard, settings.cpu)
+    description = bundle_manifest(bundle, front_end)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bundle(folder, bundle, name="bundle", front_end=front_end)
+    bundle.save(folder / "bundle.bin")
+    write_json(folder / "bundle.json", description)
     for each in added:
         each.patch.save(folder / f"{each.name}.patch")
     _write_c(folder / "c", sources)
-    if isinstance(heard, audio.MicroFrontend):
-        (folder / "firmware").mkdir(exist_ok=True)
-        write_firmware(folder / "firmware", bundle, front_end)
+    _write_firmware(folder / "firmware", bundle, front_end, heard)
     write_json(folder / "sizes.json", sizes)
     print(f"\nWritten to {folder}")
 
@@ -156,6 +158,15 @@ def _device_task(path, front_end):
             f"instead of {front_end}. Train it with that of the bundle."
         )
     return DeviceTask(model, described["labels"])
+
+
+def _write_firmware(folder, bundle, front_end, heard):
+    """Writes the image as C, and what else the keyword spotter needs if it has the front end."""
+    folder.mkdir(exist_ok=True)
+    if isinstance(heard, audio.MicroFrontend):
+        write_firmware(folder, bundle, front_end)
+    else:
+        write_c_array(folder, bundle.image, IMAGE)
 
 
 def _write_c(folder: pathlib.Path, sources: CSources):

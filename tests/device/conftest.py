@@ -1,5 +1,7 @@
 """Tasks of one base, and networks of random weights, that the tests share."""
 
+import ctypes
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,13 @@ from swr_keras.export.flatbuffer import parse
 
 LABELS = {"english": ("no", "yes"), "mandarin": ("不", "是"), "french": ("non", "oui")}
 ROOM = 64 * 1024
+WRITE = ctypes.CFUNCTYPE(
+    ctypes.c_bool,
+    ctypes.c_void_p,
+    ctypes.c_uint32,
+    ctypes.POINTER(ctypes.c_uint8),
+    ctypes.c_uint32,
+)
 
 
 def examples(seed=0):
@@ -59,6 +68,25 @@ def first(tasks):
     return Bundle.build(
         {name: tasks[name] for name in ("english", "mandarin")}, image_bytes=ROOM, slot_bytes=512
     )
+
+
+@pytest.fixture(scope="session")
+def losing_power():
+    """Makes the `SwrWrite` of C of a flash that loses power after some bytes."""
+
+    def make(flash, power=2**32):
+        left = power
+
+        def write(_, offset, data, length):
+            nonlocal left
+            count = min(length, left)
+            flash[offset : offset + count] = data[:count]
+            left -= count
+            return count == length
+
+        return WRITE(write)
+
+    return make
 
 
 @pytest.fixture(scope="session")

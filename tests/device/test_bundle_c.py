@@ -26,15 +26,6 @@ class View(ctypes.Structure):
     ]
 
 
-WRITE = ctypes.CFUNCTYPE(
-    ctypes.c_bool,
-    ctypes.c_void_p,
-    ctypes.c_uint32,
-    ctypes.POINTER(ctypes.c_uint8),
-    ctypes.c_uint32,
-)
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     path = tmp_path_factory.mktemp("c") / "bundle.so"
@@ -50,7 +41,7 @@ def library(tmp_path_factory):
 
 
 class Device:
-    """Flash that is written as a device writes it, and may lose power after some bytes."""
+    """Flash that is written as a device writes it."""
 
     def __init__(self, library, image):
         self.library = library
@@ -85,18 +76,8 @@ class Device:
             yield label.decode()
             number += 1
 
-    def apply(self, patch, *, power=2**32):
-        """Writes a patch until so many bytes are written."""
-        left = power
-
-        def write(_, offset, data, length):
-            nonlocal left
-            count = min(length, left)
-            self.flash[offset : offset + count] = data[:count]
-            left -= count
-            return count == length
-
-        return self._call("apply", patch, ctypes.c_uint32(len(patch)), WRITE(write), None)
+    def apply(self, patch, write):
+        return self._call("apply", patch, ctypes.c_uint32(len(patch)), write, None)
 
 
 def expected(bundle):
@@ -126,7 +107,9 @@ def test_a_damaged_task_is_told(library, tasks):
         assert device.tasks() == expected(damaged) != expected(bundle)
 
 
-def test_a_patch_cut_short_changes_nothing_and_can_be_written_again(library, first, tasks):
+def test_a_patch_cut_short_changes_nothing_and_can_be_written_again(
+    library, first, tasks, losing_power
+):
     patch = first.add("french", tasks["french"])
     data = patch.to_bytes()
     (_, own), (_, table) = patch.writes
@@ -135,27 +118,28 @@ def test_a_patch_cut_short_changes_nothing_and_can_be_written_again(library, fir
     for power in powers:
         device = Device(library, first.image)
         assert device.open()
-        assert not device.apply(data, power=power)
+        assert not device.apply(data, losing_power(device.flash, power))
         assert device.open()
         assert device.tasks() == expected(first)
-        assert device.apply(data)
+        assert device.apply(data, losing_power(device.flash))
         assert device.open()
         assert device.tasks() == expected(after)
         assert bytes(device.flash) == after.image
 
 
-def test_a_patch_that_does_not_fit_is_refused(library, first, tasks):
+def test_a_patch_that_does_not_fit_is_refused(library, first, tasks, losing_power):
     patch = first.add("french", tasks["french"])
     data = patch.to_bytes()
     device = Device(library, first.patched(patch).image)
     assert device.open()
-    assert not device.apply(data)
+    assert not device.apply(data, losing_power(device.flash))
     device = Device(library, first.image)
     assert device.open()
+    write = losing_power(device.flash)
     for count in (0, 3, 15, 19, 40, len(data) // 2, len(data) - 1):
-        assert not device.apply(data[:count])
+        assert not device.apply(data[:count], write)
     for at in range(0, len(data), 97):
-        assert not device.apply(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert not device.apply(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], write)
     assert bytes(device.flash) == first.image
 
 

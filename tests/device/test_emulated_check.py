@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from swr_keras.device import Bundle, DeviceTask, check_emulated, check_patch_emulated, to_c
-from swr_keras.export import ExportError, convert_int8
+from swr_keras.export import ExportError, LiteModel, convert_int8
 
 MISSING = [tool for tool in ("qemu-system-arm", "arm-none-eabi-gcc") if not shutil.which(tool)]
 SCALE = 10 / 256
@@ -24,20 +24,26 @@ def heard(micro_features):
 
 @pytest.fixture(scope="module")
 def models(heard):
-    def model(seed, frames=FRAMES, classes=3, **options):
+    def model(seed, frames=FRAMES, classes=3, loudness=1, **options):
         keras.utils.set_random_seed(seed)
         inputs = keras.Input((frames, 40, 1))
         x = layers.Conv2D(4, 3, strides=2, activation="relu")(inputs)
         return convert_int8(
             keras.Model(inputs, layers.Dense(classes)(layers.GlobalAveragePooling2D()(x))),
-            np.stack([heard[1][start : start + frames, :, None] for start in range(8)]),
+            np.stack([loudness * heard[1][at : at + frames, :, None] for at in range(8)]),
             **options,
         )
 
     one = model(1)
     same_trunk = model(1, classes=4, like=one)
-    longer = model(3, FRAMES + 1)
-    return {"one": one, "two": model(2), "same trunk": same_trunk, "longer": longer}
+    longer, louder = model(3, FRAMES + 1), model(4, loudness=1.5)
+    return {
+        "one": one,
+        "two": model(2),
+        "same trunk": same_trunk,
+        "longer": longer,
+        "louder": louder,
+    }
 
 
 def bundle_of(models, *names, **room):
@@ -55,7 +61,7 @@ def test_all_numbers_agree(models, heard, cpu):
     assert found.features == heard[1].size
     assert found.outputs == 2 * 2 * 3
     assert all(count > 10000 for count in found.instructions_per_inference.values())
-    assert found.ram_bytes > 2 * 40 * FRAMES
+    assert found.ram_bytes > 40 * FRAMES
     assert f"{found.flash_bytes:,}" in str(found)
 
 
@@ -75,6 +81,15 @@ def test_what_tasks_share_is_computed_once(models, heard, names, shared_steps):
         assert 0.8 * sum(alone.values()) < found.instructions_together < sum(alone.values())
     assert f"{found.instructions_together:,} instructions instead of" in str(found)
     assert check(bundle, *heard, feature_scale=SCALE).instructions_together is None
+
+
+@needs_tools
+def test_inputs_of_several_scales_are_each_heard(models, heard):
+    assert LiteModel(models["louder"]).input_scale > LiteModel(models["one"]).input_scale
+    once = check(bundle_of(models, "one", "two"), *heard, feature_scale=SCALE)
+    found = check(bundle_of(models, "one", "louder"), *heard, feature_scale=SCALE)
+    assert found.features == 4 * once.features
+    assert found.instructions_per_frame == pytest.approx(once.instructions_per_frame, rel=0.02)
 
 
 @needs_tools

@@ -191,7 +191,7 @@ FRONTEND = """
   static int16_t pcm[32000];
   long bytes = swr_read_file("pcm", pcm, sizeof pcm);
   static SwrFrontend frontend;
-  static uint16_t window[50 * SWR_FRONTEND_CHANNELS];
+  static int8_t window[50 * SWR_FRONTEND_CHANNELS];
   static int8_t input[50 * SWR_FRONTEND_CHANNELS];
   uint16_t features[SWR_FRONTEND_CHANNELS];
   SwrFrames frames;
@@ -199,8 +199,8 @@ FRONTEND = """
   const int16_t *at = pcm;
   size_t count = (size_t)bytes / 2;
   swr_frontend_reset(&frontend);
-  swr_frames_start(&frames, window, 50);
   if (!swr_input_scale(&scale, 0.1f, -128)) return 1;
+  swr_frames_start(&frames, window, 50, &scale);
   while (swr_frontend_push(&frontend, &at, &count, features)) {
     swr_frames_add(&frames, features);
     for (int i = 0; i < SWR_FRONTEND_CHANNELS; ++i) printf("%d ", features[i]);

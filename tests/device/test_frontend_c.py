@@ -41,7 +41,8 @@ class Scale(ctypes.Structure):
 
 class Frames(ctypes.Structure):
     _fields_ = [
-        ("features", ctypes.c_void_p),
+        ("scale", Scale),
+        ("values", ctypes.c_void_p),
         ("frames", ctypes.c_uint16),
         ("next", ctypes.c_uint16),
         ("held", ctypes.c_uint16),
@@ -212,21 +213,44 @@ def input_scale(library, scale, zero_point):
     return found if done else None
 
 
+class Ring:
+    """The last frames, in memory that holds a value more."""
+
+    def __init__(self, library, count, scale):
+        self.library, self.count, self.frames = library, count, Frames()
+        self.memory = np.full(count * CHANNELS + 1, 99, "int8")
+        address = ctypes.c_void_p(self.memory.ctypes.data)
+        self._call("start", address, ctypes.c_uint16(count), ctypes.byref(scale))
+
+    def add(self, *features):
+        for frame in np.broadcast_to(np.asarray(features, "uint16").T, (CHANNELS, len(features))).T:
+            frame = np.ascontiguousarray(frame)
+            self._call("add", ctypes.c_void_p(frame.ctypes.data))
+
+    def switch(self, count, scale):
+        self.count = count
+        self._call("switch", ctypes.c_uint16(count), ctypes.byref(scale))
+
+    def read(self, scale):
+        """What a network reads `(frames, 40)`, `None` if there is nothing for it yet."""
+        values = np.full(self.count * CHANNELS + 1, 77, "int8")
+        target = ctypes.c_void_p(values.ctypes.data)
+        is_there = self._call("read", ctypes.byref(scale), target)
+        assert values[-1] == 77 and self.memory[-1] == 99
+        assert is_there or (values == 77).all()
+        return values[:-1].reshape(self.count, CHANNELS) if is_there else None
+
+    def _call(self, name, *arguments):
+        function = getattr(self.library, f"swr_frames_{name}")
+        return function(ctypes.byref(self.frames), *arguments)
+
+
 def quantized(library, scale, zero_point, features):
     """What a network reads of features, which fill whole frames."""
-    storage = np.zeros(len(features), "uint16")
-    frames = Frames()
-    count = len(features) // CHANNELS
-    address = ctypes.c_void_p(storage.ctypes.data)
-    library.swr_frames_start(ctypes.byref(frames), address, ctypes.c_uint16(count))
-    for frame in np.ascontiguousarray(features.reshape(count, CHANNELS)):
-        library.swr_frames_add(ctypes.byref(frames), ctypes.c_void_p(frame.ctypes.data))
     found = input_scale(library, scale, zero_point)
-    values = np.zeros(len(features), "int8")
-    assert library.swr_frames_read(
-        ctypes.byref(frames), ctypes.byref(found), ctypes.c_void_p(values.ctypes.data)
-    )
-    return values
+    ring = Ring(library, len(features) // CHANNELS, found)
+    ring.add(*features.reshape(-1, CHANNELS))
+    return ring.read(found).ravel()
 
 
 EVERY_FEATURE = np.pad(np.arange(LARGEST + 1, dtype="uint16"), (0, 24))
@@ -281,22 +305,48 @@ def test_other_scales_are_refused(library, scale, zero_point):
     assert input_scale(library, scale, zero_point) is None
 
 
+def frames_of(numbers):
+    return np.repeat(np.array(numbers, "int8")[:, None], CHANNELS, axis=1)
+
+
 @pytest.mark.parametrize("count", [1, 3, 98])
 def test_a_network_reads_the_last_frames_in_their_order(library, count):
-    storage = np.zeros((count + 1, CHANNELS), "uint16")
-    frames, found = Frames(), input_scale(library, 10 / 256, 0)
-    address = ctypes.c_void_p(storage.ctypes.data)
-    library.swr_frames_start(ctypes.byref(frames), address, ctypes.c_uint16(count))
-    values = np.full((count + 1, CHANNELS), 77, "int8")
-    target = ctypes.c_void_p(values.ctypes.data)
+    one_to_one = input_scale(library, 10 / 256, 0)
+    ring = Ring(library, count, one_to_one)
     for number in range(2 * count + 2):
-        complete = library.swr_frames_read(ctypes.byref(frames), ctypes.byref(found), target)
-        assert complete == (number >= count)
-        if complete:
-            last = np.arange(number - count, number)[:, None] % 100
-            np.testing.assert_array_equal(values[:count], np.repeat(last, CHANNELS, axis=1))
-        else:
-            assert (values == 77).all()
-        frame = np.full(CHANNELS, number % 100, "uint16")
-        library.swr_frames_add(ctypes.byref(frames), ctypes.c_void_p(frame.ctypes.data))
-    assert not storage[count].any() and (values[count] == 77).all()
+        found = ring.read(one_to_one)
+        assert (found is not None) == (number >= count)
+        if found is not None:
+            np.testing.assert_array_equal(found, frames_of(np.arange(number - count, number) % 100))
+        ring.add([number % 100])
+
+
+@pytest.mark.parametrize(
+    ("count", "scale", "zero_point"),
+    [(4, 10 / 256, 0), (3, 10 / 256, 0), (4, 10 / 128, 0), (4, 10 / 256, -1)],
+)
+def test_another_network_reads_only_what_is_quantized_for_it(library, count, scale, zero_point):
+    before, after = input_scale(library, 10 / 256, 0), input_scale(library, scale, zero_point)
+    ring = Ring(library, 4, before)
+    ring.add([2], [4], [6], [8], [10])
+    is_same = (scale, zero_point) == (10 / 256, 0)
+    assert (ring.read(after) is not None) == is_same
+    ring.switch(count, after)
+    kept = [4, 6, 8, 10] if is_same and count == 4 else []
+    for number in (20, 22, 24, 26, 28):
+        found, heard = ring.read(after), kept[-count:]
+        assert (found is not None) == (len(heard) == count)
+        if found is not None:
+            steps = np.array(heard) * (10 / 256) / scale + zero_point
+            np.testing.assert_array_equal(found, frames_of(steps))
+        assert is_same or ring.read(before) is None
+        ring.add([number])
+        kept.append(number)
+
+
+def test_a_ring_of_no_network_is_read_by_none(library):
+    ring = Ring(library, 2, Scale())
+    ring.add([1], [2], [3])
+    for scale in (2**-8, 10 / 256, 32767.0):
+        for zero_point in (-128, 0):
+            assert ring.read(input_scale(library, scale, zero_point)) is None

@@ -94,7 +94,7 @@ def test_equal_constants_do_not_matter(toy_examples):
         if isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1):
             layer.bias.assign(base.layers[1].bias + 1)
     files = [convert_int8(each, toy_examples).data for each in (base, task)]
-    taken = take_over(files[1], files[0])
+    (taken,) = take_over(files[1], files[0])
     assert activation_scales(as_object(taken)) == activation_scales(as_object(files[0]))
 
 
@@ -150,7 +150,7 @@ def test_scales_that_would_ruin_a_task_are_its_own(toy_examples):
     first.set_weights([0.01 * each for each in first.get_weights()])
     alone = convert_int8(task, toy_examples)
     int8 = convert_int8(task, toy_examples, like=convert_int8(base, toy_examples))
-    ruined = take_over(alone.data, convert_int8(base, toy_examples).data)
+    (ruined,) = take_over(alone.data, convert_int8(base, toy_examples).data)
     expected = task.predict(toy_examples, verbose=0)
     errors = [
         np.square(LiteModel(parse(each)).predict(toy_examples) - expected).mean()

@@ -63,7 +63,7 @@ def constants(model, operators):
 def test_the_trunk_is_the_bases_whatever_suits_the_rest(kind, toy_examples):
     base = as_object(convert_int8(network(kind), toy_examples).data)
     own = convert_int8(task_of(kind), 1.4 * toy_examples[::2]).data
-    data = take_over(own, convert_int8(network(kind), toy_examples).data, within=0)
+    (data,) = take_over(own, convert_int8(network(kind), toy_examples).data, within=[0])
     task = as_object(data)
     trunk = unchanged_operators(as_object(own), base)
     graph = task.subgraphs[0]
@@ -95,7 +95,7 @@ def test_the_rest_keeps_scales_of_its_own_where_the_bases_would_ruin_it(base_int
     task = task_of("plain", factor=30)
     alone = convert_int8(task, toy_examples)
     int8 = convert_int8(task, toy_examples, like=base_int8)
-    ruined = parse(take_over(alone.data, base_int8.data))
+    ruined = parse(next(take_over(alone.data, base_int8.data)))
     ours, shared, all_shared = errors(task, toy_examples, alone, int8, ruined)
     assert shared <= 2.6 * ours < 0.1 * all_shared
     scales = [activation_scales(as_object(each.data)) for each in (base_int8, int8)]

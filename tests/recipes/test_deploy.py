@@ -1,4 +1,5 @@
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -88,6 +89,8 @@ def test_a_run_becomes_a_folder_for_a_device(runs, capsys):
     bundle = Bundle.load(folder / "bundle.bin")
     assert bundle.names == ("base", "english")
     assert len(bundle.image) == 131072
+    arrays = [path.relative_to(folder) for path in folder.rglob("*.cc")]
+    assert arrays == [pathlib.Path("firmware", "swr_image.cc")]
     sizes = json.loads((folder / "sizes.json").read_text())
     assert sizes["tasks"].keys() == {"base", "english"}
     assert sizes["shared"]["c_bytes"] > 0
@@ -249,6 +252,7 @@ def test_an_emulated_device_agrees(heard_by_micro, capsys):
     assert found["cpu"] == "cortex-m3"
     assert found["instructions_per_inference"].keys() == {"base", "english", "french"}
     assert (folder / "firmware" / "swr_config.h").is_file()
+    assert [path.name for path in folder.rglob("*.cc")] == ["swr_image.cc"]
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")

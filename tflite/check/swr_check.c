@@ -2,6 +2,7 @@
  *
  * For an emulated microcontroller. Macros: SWR_CHECK_SAMPLES of the file "pcm" (int16, 16 kHz) and
  * SWR_CHECK_FRAMES that a network reads. Each task runs twice, so that others use the arena between.
+ * The audio is heard again where the input of a task has another scale than that of the one before.
  * Where the sources keep what tasks share, all of them run once more together.
  */
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "swr_input.h"
 
 static int16_t pcm[SWR_CHECK_SAMPLES];
-static uint16_t memory[SWR_CHECK_FRAMES * SWR_FRONTEND_CHANNELS];
+static int8_t memory[SWR_CHECK_FRAMES * SWR_FRONTEND_CHANNELS];
 static _Alignas(SWR_ARENA_UNIT) int8_t arena[SWR_ARENA_BYTES];
 static SwrFrontend frontend;
 static SwrFrames frames;
@@ -20,6 +21,7 @@ static SwrFrames frames;
 static void listen(void) {
   const int16_t *next = pcm;
   size_t count = SWR_CHECK_SAMPLES;
+  swr_frontend_reset(&frontend);
   uint16_t features[SWR_FRONTEND_CHANNELS];
   uint64_t start = swr_instructions(), printing = 0;
   while (swr_frontend_push(&frontend, &next, &count, features)) {
@@ -35,10 +37,18 @@ static void listen(void) {
   printf("frontend %u\n", (unsigned)(swr_instructions() - start - printing));
 }
 
-static bool read_input(const SwrTask *task) {
+/* Reads the input of a task; tells when it began to, since it may have had to listen before. */
+static bool read_input(const SwrTask *task, uint64_t *start) {
   SwrInputScale scale;
-  if (!swr_input_scale(&scale, task->input_scale, task->input_zero_point) ||
-      !swr_frames_read(&frames, &scale, swr_input(task, arena))) {
+  bool fits = swr_input_scale(&scale, task->input_scale, task->input_zero_point);
+  if (fits) {
+    swr_frames_switch(&frames, SWR_CHECK_FRAMES, &scale);
+    if (frames.held == 0) {
+      listen();
+    }
+  }
+  *start = swr_instructions();
+  if (!fits || !swr_frames_read(&frames, &scale, swr_input(task, arena))) {
     printf("The front end doesn't fit the network.\n");
     return false;
   }
@@ -57,8 +67,8 @@ static void print(const char *how, int number, uint64_t instructions) {
 
 static bool run(int number) {
   const SwrTask *task = &swr_tasks[number];
-  uint64_t start = swr_instructions();
-  if (!read_input(task)) {
+  uint64_t start;
+  if (!read_input(task, &start)) {
     return false;
   }
   swr_invoke(task, arena);
@@ -74,8 +84,8 @@ static bool share_input(const SwrTask *a, const SwrTask *b) {
 /* Runs the trunk of a task, and the branches of all from this one on that read the same input. */
 static bool run_together(int first, bool *done) {
   const SwrTask *task = &swr_tasks[first];
-  uint64_t start = swr_instructions();
-  if (!read_input(task)) {
+  uint64_t start;
+  if (!read_input(task, &start)) {
     return false;
   }
   swr_trunk(task, arena);
@@ -94,9 +104,7 @@ int main(void) {
   if (swr_read_file("pcm", pcm, sizeof pcm) != (long)sizeof pcm) {
     return 2;
   }
-  swr_frontend_reset(&frontend);
-  swr_frames_start(&frames, memory, SWR_CHECK_FRAMES);
-  listen();
+  swr_frames_start(&frames, memory, SWR_CHECK_FRAMES, &(SwrInputScale){0});
   for (int i = 0; i < 2 * SWR_TASK_COUNT; ++i) {
     if (!run(i % SWR_TASK_COUNT)) {
       return 1;

@@ -25,7 +25,8 @@ bool KeywordSpotter::Init(const uint8_t* image, uint32_t bytes, DetectionCallbac
   interpreter_.reset();
   callback_ = callback;
   context_ = context;
-  swr_frames_start(&frames_, features_, kMaxFrames);
+  input_scale_ = {};
+  swr_frames_start(&frames_, inputs_, kMaxFrames, &input_scale_);
   Reset();
   is_registered_ = is_registered_ || RegisterOps(op_resolver_) == kTfLiteOk;
   return Open(image, bytes) && is_registered_;
@@ -86,9 +87,7 @@ bool KeywordSpotter::TakeInput(const TfLiteTensor& tensor) {
       !swr_input_scale(&input_scale_, tensor.params.scale, tensor.params.zero_point)) {
     return false;
   }
-  if (frames != frames_.frames) {
-    swr_frames_start(&frames_, features_, static_cast<uint16_t>(frames));
-  }
+  swr_frames_switch(&frames_, static_cast<uint16_t>(frames), &input_scale_);
   input_ = tensor.data.int8;
   return true;
 }
@@ -101,7 +100,7 @@ bool KeywordSpotter::TakeOutput(const TfLiteTensor& tensor) {
 
 void KeywordSpotter::Reset() {
   swr_frontend_reset(&frontend_);
-  swr_frames_start(&frames_, features_, frames_.frames);
+  swr_frames_start(&frames_, inputs_, frames_.frames, &input_scale_);
   heard_ = 0;
   Restart();
 }

@@ -43,11 +43,12 @@ class KeywordSpotter {
   /* Takes a bundle, aligned to 16 bytes, that stays where it is. False if it is none. */
   bool Init(const uint8_t* image, uint32_t bytes, DetectionCallback callback, void* context);
 
-  /* Listens for the keywords of another task from the next frame on; what was heard counts for its
-   * first window, too. False, and nothing changes, if there is no such task, it is damaged, has no
-   * keyword among its labels or too many of them, or the threshold isn't above 0. False, and no
-   * task listens, if TFLite Micro refuses its model, or that doesn't go from frames of features to
-   * one int8 output a label. */
+  /* Listens for the keywords of another task from the next frame on. What was heard counts for its
+   * first window, too, if its input has the length, scale and zero point of that of the task before;
+   * else it first hears a window anew. False, and nothing changes, if there is no such task, it is
+   * damaged, has no keyword among its labels or too many of them, or the threshold isn't above 0.
+   * False, and no task listens, if TFLite Micro refuses its model, or that doesn't go from frames of
+   * features to one int8 output a label. */
   bool SelectTask(const char* name, double threshold = kThreshold);
 
   /* Takes any number of 16 kHz samples. False if no task listens, or an inference failed. */
@@ -104,7 +105,7 @@ class KeywordSpotter {
   Labels labels_ = {};
   PosteriorFilter filter_;
 
-  uint16_t features_[kMaxFrames * SWR_FRONTEND_CHANNELS];
+  int8_t inputs_[kMaxFrames * SWR_FRONTEND_CHANNELS];
   alignas(16) uint8_t arena_[kArenaBytes];
 };
 

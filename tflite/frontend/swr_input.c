@@ -50,16 +50,25 @@ int8_t swr_input_value(const SwrInputScale *scale, uint16_t feature) {
   return (int8_t)(value > INT8_MAX ? INT8_MAX : value);
 }
 
-void swr_frames_start(SwrFrames *to, uint16_t *features, uint16_t frames) {
-  *to = (SwrFrames){features, frames, 0, 0};
+void swr_frames_start(SwrFrames *to, int8_t *values, uint16_t frames, const SwrInputScale *scale) {
+  *to = (SwrFrames){.scale = *scale, .values = values, .frames = frames};
 }
 
-static uint16_t *frame(const SwrFrames *frames, uint16_t number) {
-  return frames->features + (size_t)number * SWR_FRONTEND_CHANNELS;
+static bool is_same(const SwrInputScale *one, const SwrInputScale *other) {
+  return one->factor == other->factor && one->zero_point == other->zero_point;
+}
+
+void swr_frames_switch(SwrFrames *frames, uint16_t count, const SwrInputScale *scale) {
+  if (frames->frames != count || !is_same(&frames->scale, scale)) {
+    swr_frames_start(frames, frames->values, count, scale);
+  }
 }
 
 void swr_frames_add(SwrFrames *frames, const uint16_t features[SWR_FRONTEND_CHANNELS]) {
-  memcpy(frame(frames, frames->next), features, SWR_FRONTEND_CHANNELS * sizeof *features);
+  int8_t *to = frames->values + (size_t)frames->next * SWR_FRONTEND_CHANNELS;
+  for (int channel = 0; channel < SWR_FRONTEND_CHANNELS; ++channel) {
+    to[channel] = swr_input_value(&frames->scale, features[channel]);
+  }
   frames->next = (uint16_t)((frames->next + 1) % frames->frames);
   if (frames->held < frames->frames) {
     ++frames->held;
@@ -67,16 +76,12 @@ void swr_frames_add(SwrFrames *frames, const uint16_t features[SWR_FRONTEND_CHAN
 }
 
 bool swr_frames_read(const SwrFrames *frames, const SwrInputScale *scale, int8_t *input) {
-  if (frames->held < frames->frames) {
+  if (frames->held < frames->frames || !is_same(&frames->scale, scale)) {
     return false;
   }
-  uint16_t number = frames->next;
-  for (uint16_t left = frames->frames; left > 0; --left) {
-    const uint16_t *features = frame(frames, number);
-    for (int channel = 0; channel < SWR_FRONTEND_CHANNELS; ++channel) {
-      *input++ = swr_input_value(scale, features[channel]);
-    }
-    number = (uint16_t)((number + 1) % frames->frames);
-  }
+  size_t newer = (size_t)frames->next * SWR_FRONTEND_CHANNELS;
+  size_t older = (size_t)frames->frames * SWR_FRONTEND_CHANNELS - newer;
+  memcpy(input, frames->values + newer, older);
+  memcpy(input + older, frames->values, newer);
   return true;
 }

@@ -4,6 +4,7 @@ A double in `tflm_double` takes the place of TFLite Micro: Python says what its 
 computes what they give.
 """
 
+import copy
 import ctypes
 import pathlib
 import subprocess
@@ -66,13 +67,6 @@ INFER = ctypes.CFUNCTYPE(
     ctypes.c_bool, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int8), ctypes.POINTER(ctypes.c_int8)
 )
 DETECTED = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_float)
-WRITE = ctypes.CFUNCTYPE(
-    ctypes.c_bool,
-    ctypes.c_void_p,
-    ctypes.c_uint32,
-    ctypes.POINTER(ctypes.c_uint8),
-    ctypes.c_uint32,
-)
 
 
 class Hooks(ctypes.Structure):
@@ -195,8 +189,8 @@ class Device:
         detections: What was detected.
     """
 
-    def __init__(self, library, bundle, models):
-        self._library, self._models = library, models
+    def __init__(self, library, bundle, models, losing_power):
+        self._library, self._models, self._losing_power = library, models, losing_power
         size = len(bundle.image)
         self._memory = (ctypes.c_uint8 * (size + 16))()
         self._start = -(-ctypes.addressof(self._memory) // 16) * 16
@@ -249,17 +243,8 @@ class Device:
 
     def apply(self, patch, *, power=2**32):
         """Writes a patch until so many bytes are written."""
-        left = power
-
-        def write(_, offset, data, length):
-            nonlocal left
-            count = min(length, left)
-            self.flash[offset : offset + count] = data[:count]
-            left -= count
-            return count == length
-
-        data = patch.to_bytes()
-        return self._call("apply", data, ctypes.c_uint32(len(data)), WRITE(write))
+        data, write = patch.to_bytes(), self._losing_power(self.flash, power)
+        return self._call("apply", data, ctypes.c_uint32(len(data)), write)
 
     def _call(self, name, *arguments):
         return getattr(self._library, f"spotter_{name}")(self._spotter, *arguments)
@@ -279,12 +264,12 @@ def _tensor(shape, scale, zero_point):
 
 
 @pytest.fixture
-def start(library, models):
+def start(library, models, losing_power):
     """Starts devices with a bundle, and the task that listens; ends them after the test."""
     devices = []
 
     def begin(bundle, task=None):
-        device = Device(library, bundle, models)
+        device = Device(library, bundle, models, losing_power)
         devices.append(device)
         assert device.init()
         assert task is None or device.select(task)
@@ -299,8 +284,11 @@ def start(library, models):
 def sees(models):
     """Computes the int8 inputs of a task's windows, from a frame on."""
 
-    def compute(task, pcm, first=0):
-        return models[task].quantize(_windows(pcm, task, first))
+    def compute(task, pcm, first=0, **change):
+        model = copy.copy(models[task])
+        for name, value in change.items():
+            setattr(model, name.replace(".", "_"), value)
+        return model.quantize(_windows(pcm, task, first))
 
     return compute
 

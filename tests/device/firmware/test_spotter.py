@@ -39,10 +39,15 @@ def frames_of(samples):
     return 1 + (samples - 480) // 160
 
 
-def test_a_task_that_takes_over_has_heard_what_came_before(start, audio, sees, both):
+def as_input_of(model):
+    return {"input.scale": model.input_scale, "input.zero_point": model.input_zero_point}
+
+
+def test_a_task_that_takes_over_has_heard_what_came_before(start, audio, sees, both, models):
     pcm = audio(6, seed=2)
     at = RATE * 2 + 77
     device = start(both, "english")
+    device.changes = as_input_of(models["english"])
     assert device.feed(pcm[:at])
     before = len(device.inputs)
     device.detections.clear()
@@ -50,10 +55,44 @@ def test_a_task_that_takes_over_has_heard_what_came_before(start, audio, sees, b
     assert device.feed(pcm[at:])
     seen = np.concatenate(device.inputs[before:])
     first = frames_of(at) + 1 - seen.shape[1]
-    np.testing.assert_array_equal(seen, sees("mandarin", pcm, first))
+    np.testing.assert_array_equal(seen, sees("english", pcm, first))
     assert {label for label, *_ in device.detections} <= {"不", "是", "好"}
     assert device.detections[0][1] >= 1000 * at / RATE
     assert len(device.detections) > 2
+
+
+@pytest.mark.parametrize("change", [{"input.scale": 0.25}, {"input.zero_point": -127}], ids=str)
+def test_a_task_of_another_scale_waits_until_it_has_heard_enough(
+    start, audio, sees, both, models, change
+):
+    pcm = audio(6, seed=8)
+    at = RATE * 2
+    device = start(both, "english")
+    assert device.feed(pcm[:at])
+    before = len(device.inputs)
+    device.changes = as_input_of(models["english"]) | change
+    assert device.select("mandarin")
+    assert device.feed(pcm[at:])
+    seen = np.concatenate(device.inputs[before:])
+    expected = sees("english", pcm, frames_of(at), **change)
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_a_task_that_listens_again_has_heard_what_came_between(start, audio, sees, both):
+    pcm = audio(6, seed=9)
+    at, again = RATE * 2, RATE * 3
+    device = start(both, "english")
+    assert device.feed(pcm[:at])
+    before = len(device.inputs)
+    device.changes = {"input.type": FLOAT}
+    assert not device.select("mandarin")
+    assert not device.feed(pcm[at:again])
+    device.changes = {}
+    assert device.select("english")
+    assert device.feed(pcm[again:])
+    seen = np.concatenate(device.inputs[before:])
+    first = frames_of(again) + 1 - seen.shape[1]
+    np.testing.assert_array_equal(seen, sees("english", pcm, first))
 
 
 def test_a_task_with_longer_windows_waits_until_it_has_heard_enough(start, audio, sees, spoken):
@@ -78,12 +117,17 @@ def test_a_reset_begins_anew(start, hears, audio, both):
     assert device.detections == hears("english", pcm) != []
 
 
-def test_without_a_task_nothing_is_heard(start, audio, both):
+def test_without_a_task_nothing_is_heard(start, audio, sees, both):
+    pcm, at = audio(4), RATE * 2
     device = start(both)
-    assert not device.feed(audio(2))
+    assert not device.feed(pcm[:at])
     assert not device.inputs
     for name in ("french", "", "englis", "english" * 9):
         assert not device.select(name)
+    assert device.select("english")
+    assert device.feed(pcm[at:])
+    seen = np.concatenate(device.inputs)
+    np.testing.assert_array_equal(seen, sees("english", pcm, frames_of(at)))
 
 
 def test_a_damaged_task_is_refused_and_others_work(start, hears, audio, both):
