@@ -11,6 +11,10 @@ from swr_keras.backbones.speech_embedding import speech_embedding
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
     **{f"bcresnet{tau:g}": functools.partial(bcresnet, tau) for tau in TAUS},
+    **{
+        f"bcresnet{tau:g}-hard-swish": functools.partial(bcresnet, tau, activation="hard_swish")
+        for tau in TAUS
+    },
     "res15": functools.partial(res15, 45),
     "res15-narrow": functools.partial(res15, 19),
 }

@@ -6,11 +6,14 @@ from keras import layers
 from swr_keras.layers.normalization import FusedBatchNormalization, SubSpectralNormalization
 
 TAUS = (1, 1.5, 2, 3, 6, 8)
+ACTIVATIONS = ("silu", "hard_swish")
 _BLOCKS = (2, 2, 4, 4)
 _STRIDES = (1, 2, 2, 1)
 
 
-def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> keras.Model:
+def bcresnet(
+    tau=8, *, num_classes=12, input_shape=(101, 40, 1), activation="silu", name=None
+) -> keras.Model:
     """Builds a BC-ResNet as the official implementation defines it, with channels last.
 
     Time runs along the second axis and frequency along the third. Strided depthwise convolutions
@@ -22,6 +25,8 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
         num_classes: Number of logits.
         input_shape: `(time, mel, 1)`: `(101, 40, 1)` for 1 s and `(225, 40, 1)` for 2.24 s at a
             hop of 10 ms. Time may be `None`.
+        activation: What follows the convolution over time: `"silu"`, as in the paper, or
+            `"hard_swish"`, which is one operator in int8 instead of two.
         name: Name of the model; `"bcresnet_<tau>"` by default, such as `"bcresnet_1_5"`.
 
     Returns:
@@ -30,7 +35,7 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
         classes.
 
     Raises:
-        ValueError: If `tau` or `input_shape` is none of the above.
+        ValueError: If `tau`, `input_shape` or `activation` is none of the above.
 
     Source: Qualcomm-AI-research/bcresnet; table 1 and section 3 of arXiv 2106.04140.
     """
@@ -40,6 +45,10 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
         raise ValueError(
             "`input_shape` must be (time, 40, 1), since the sub-bands and the head are made for "
             f"40 mel bands. Received: input_shape={input_shape}."
+        )
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"`activation` must be one of {ACTIVATIONS}. Received: activation={activation!r}."
         )
     base = int(8 * tau)
     widths = (base, int(1.5 * base), 2 * base, int(2.5 * base))
@@ -55,6 +64,7 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
                 width,
                 stride=stride if block == 0 else 1,
                 dilation=2**stage,
+                activation=activation,
                 name=f"stage{stage}_block{block}",
             )
     x = layers.ZeroPadding2D((2, 0), name="neck_pad")(x)
@@ -67,7 +77,7 @@ def bcresnet(tau=8, *, num_classes=12, input_shape=(101, 40, 1), name=None) -> k
     return keras.Model(inputs, outputs, name=name or f"bcresnet_{tau:g}".replace(".", "_"))
 
 
-def _block(x, width, *, stride, dilation, name):
+def _block(x, width, *, stride, dilation, activation, name):
     transition = x.shape[-1] != width
     shortcut = x
     if transition:
@@ -89,7 +99,7 @@ def _block(x, width, *, stride, dilation, name):
         name=f"{name}_time_depthwise",
     )(y)
     y = FusedBatchNormalization(name=f"{name}_time_norm")(y)
-    y = layers.Activation("silu", name=f"{name}_time_silu")(y)
+    y = layers.Activation(activation, name=f"{name}_time_{activation}")(y)
     y = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_time_conv")(y)
     y = layers.SpatialDropout2D(0.1, name=f"{name}_dropout")(y)
     terms = [x, y] if transition else [x, y, shortcut]

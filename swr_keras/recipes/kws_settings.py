@@ -92,7 +92,8 @@ class KwsSettings(Settings):
         name = "embedding_mel" if self.base.pretrained else self.features
         width = None
         if not self.base.pretrained and self.backbone.startswith("bcresnet"):
-            width = audio.spec_augment_freq_width(float(self.backbone.removeprefix("bcresnet")))
+            tau = self.backbone.removeprefix("bcresnet").partition("-")[0]
+            width = audio.spec_augment_freq_width(float(tau))
         features = audio.FRONT_ENDS[name](16000)
         if self.warm_up_seconds:
             features = audio.MicroFrontend(16000, warm_up_seconds=self.warm_up_seconds)

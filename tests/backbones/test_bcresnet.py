@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.backbones import bcresnet
+from swr_keras.backbones import BUILDERS, bcresnet
 from swr_keras.layers.conversion import policy_layers
+from swr_keras.model_files import load_model
 
 PARAMETERS = {1: 9232, 1.5: 17154, 2: 27284, 3: 54168, 6: 187812, 8: 321068}
 
@@ -21,6 +22,34 @@ def test_size_and_policy_layers(tau, parameters):
 )
 def test_name_by_width(tau, name):
     assert bcresnet(tau).name == name
+
+
+@pytest.mark.parametrize(
+    ("backbone", "activation"),
+    [
+        *((f"bcresnet{tau:g}", "silu") for tau in PARAMETERS),
+        *((f"bcresnet{tau:g}-hard-swish", "hard_swish") for tau in PARAMETERS),
+    ],
+)
+def test_activation_by_name_of_the_backbone(backbone, activation):
+    model = BUILDERS[backbone](num_classes=12, input_shape=(98, 40, 1))
+    found = [
+        layer.activation for layer in model.layers if isinstance(layer, keras.layers.Activation)
+    ]
+    assert found == 12 * [keras.activations.get(activation)]
+
+
+@pytest.mark.parametrize("activation", ["silu", "hard_swish"])
+def test_the_activation_is_all_that_differs_and_is_kept_in_files(activation, tmp_path):
+    keras.utils.set_random_seed(0)
+    model, paper = bcresnet(1, activation=activation), bcresnet(1)
+    paper.set_weights(model.get_weights())
+    x = np.random.default_rng(0).normal(size=(2, 101, 40, 1)).astype("float32")
+    assert np.array_equal(model(x), paper(x)) == (activation == "silu")
+    np.testing.assert_allclose(model(x), paper(x), atol=0.5)
+    model.save(tmp_path / "model.keras")
+    again = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(x), model(x))
 
 
 @pytest.mark.parametrize("frames", [101, 225])
@@ -85,6 +114,7 @@ def test_transition_blocks_have_no_shortcut():
         ({"tau": 4}, "`tau` must be one of"),
         ({"input_shape": (101, 32, 1)}, r"must be \(time, 40, 1\)"),
         ({"input_shape": (101, 40)}, r"must be \(time, 40, 1\)"),
+        ({"activation": "relu"}, r"`activation` must be one of \('silu', 'hard_swish'\)"),
     ],
 )
 def test_impossible_arguments(kwargs, message):

@@ -21,6 +21,7 @@ from swr_keras.device.to_c import to_c
 from swr_keras.export import ExportError, LiteModel
 from swr_keras.export.flatbuffer import as_object, parse
 from swr_keras.export.flatbuffer_nodes import to_file
+from swr_keras.layers.normalization import SubSpectralNormalization
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("gcc"), reason="needs the compiler gcc"),
@@ -67,6 +68,16 @@ def test_a_further_task_takes_its_own_numbers_alone(tasks):
     assert different.arena_bytes == same.arena_bytes
     # Kernels of the layers "own" and "head", with their biases and scales.
     assert 12 * 6 + 6 * 2 + 6 * (6 + 2) < different.private_bytes["french"] - tables < 600
+
+
+def test_a_sub_band_has_its_scale_and_bias_once(random_int8):
+    models = {
+        frequencies: random_int8(SubSpectralNormalization(5), shape=(6, frequencies, 4))
+        for frequencies in (10, 20)
+    }
+    sizes = {key: to_c(unlabelled({"task": model})).sizes for key, model in models.items()}
+    # Each further frequency has a weight of a byte for each channel, and nothing else.
+    assert sizes[20].private_bytes["task"] - sizes[10].private_bytes["task"] == 10 * 4
 
 
 def test_numbers_of_classes_differ_in_one_program(random_int8, strict_flags, assert_exact):
@@ -120,9 +131,13 @@ def test_a_trunk_of_two_architectures_is_refused(random_int8):
     ("build", "arena_bytes"),
     [
         (lambda: bcresnet(1, num_classes=5, input_shape=(98, 40, 1)), 40_000),
+        (
+            lambda: bcresnet(1, num_classes=5, input_shape=(98, 40, 1), activation="hard_swish"),
+            40_000,
+        ),
         (lambda: res15(19, num_classes=5, input_shape=(60, 40, 1)), 200_000),
     ],
-    ids=["bcresnet", "res15"],
+    ids=["bcresnet", "bcresnet, hard swish", "res15"],
 )
 def test_backbones(build, arena_bytes, random_int8, strict_flags, assert_exact):
     models = {"task": random_int8(build())}

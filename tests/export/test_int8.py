@@ -1,11 +1,14 @@
 """Tests of `swr_keras.export.convert_int8`."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from keras import layers
 
+from swr_keras.backbones import bcresnet
 from swr_keras.export import ExportError, LiteModel, convert_int8, verify_int8
 from swr_keras.export.flatbuffer import read_model
 from swr_keras.export.folding import avoid_rounding_ties
@@ -31,6 +34,22 @@ def test_keyword_model_is_near_the_float_model(keyword_model, keyword_int8, log_
     assert result.num_inputs == 24
     assert result.max_lsb <= 1
     assert len(result.operators) < 150
+
+
+def test_hard_swish_is_one_operator_a_block(log_mel):
+    keras.utils.set_random_seed(1)
+    model = bcresnet(1, activation="hard_swish")
+    for _ in range(25):
+        model(log_mel(16, seed=0), training=True)
+    int8 = convert_int8(model, log_mel(16, seed=0))
+    names = Counter(operator.name for operator in int8.contents.operators)
+    assert names["HARD_SWISH"] == 12
+    assert names.keys().isdisjoint({"LOGISTIC", "MUL", "DIV", "MINIMUM", "RELU6"})
+    assert int8.verification.max_lsb <= 1
+    examples = log_mel(24, seed=5)
+    expected = model.predict(examples, verbose=0)
+    actual = LiteModel(int8, engine="tflm").predict(examples)
+    assert 10 * np.log10(np.mean(expected**2) / np.mean((actual - expected) ** 2)) > 14
 
 
 def test_conversion_is_deterministic(toy_model, toy_examples, toy_int8):

@@ -33,12 +33,14 @@ def network(kind):
         x = keras.ops.abs(layers.ReLU()(layers.Concatenate()([x, layers.Conv2D(2, 1)(x)])))
     elif kind == "fixed":
         x = layers.Multiply()([x, layers.Activation("sigmoid")(x)])
+    elif kind == "hard swish":
+        x = layers.Activation("hard_swish")(x)
     x = layers.DepthwiseConv2D(3)(x)
     x = layers.GlobalAveragePooling2D()(layers.Add()([x, layers.Conv2D(x.shape[-1], 1)(x)]))
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
 
 
-KINDS = ["free", "tied", "fixed", "constant", "transposed", "other scales"]
+KINDS = ["free", "tied", "fixed", "constant", "transposed", "other scales", "hard swish"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import keras
@@ -53,6 +54,10 @@ def test_a_job_is_the_same_whatever_else_a_run_does(corpus):
     [
         ("--seed=1", {"base", "search", "policy", "classifier", "SWR", "int8"}),
         ("--base_epochs=3", {"base", "search", "policy", "classifier", "SWR", "int8"}),
+        (
+            "--backbone=bcresnet1-hard-swish",
+            {"base", "search", "policy", "classifier", "SWR", "int8"},
+        ),
         ("--search_steps=30", {"search", "policy", "SWR", "int8"}),
         ("--tries=30", {"policy", "SWR", "int8"}),
         ("--first_layer=stage1_block0_expand_conv", {"policy", "SWR", "int8"}),
@@ -108,6 +113,24 @@ def test_a_first_layer_that_can_not_be_is_refused_before_training(
     assert kws.main(arguments) == 1
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "width"),
+    [
+        ("bcresnet1", None),
+        ("bcresnet1.5", 1),
+        ("bcresnet8", 7),
+        ("bcresnet1-hard-swish", None),
+        ("bcresnet1.5-hard-swish", 1),
+        ("bcresnet8-hard-swish", 7),
+        ("res15", None),
+    ],
+)
+def test_spectra_are_masked_as_suits_the_width_of_the_backbone(backbone, width):
+    assert parse(KwsSettings, ["kws", f"--backbone={backbone}"]).hearing == dataclasses.replace(
+        KwsSettings().hearing, spec_augment_freq_width=width
+    )
 
 
 @pytest.mark.parametrize(
