@@ -303,7 +303,7 @@ class Bundle:
         """The bytes that each task needs and no other one, the table aside."""
         users, needed = np.zeros(len(self.image), int), {}
         for task in self.table.tasks:
-            labels = _label_bytes(task.name, _read_labels(self.image, task.labels))
+            labels = label_bytes(task.name, _read_labels(self.image, task.labels))
             extents = [
                 *self._located(Recorder(), task).extents(),
                 (task.root, task.root + HEADER.size),
@@ -352,7 +352,7 @@ class _Piece:
     @classmethod
     def of_task(cls, root: Node, name: str, labels: Sequence[str], end: int, known: Placed):
         """The model of a task that begins with the header of a file, and its labels behind it."""
-        text = _label_bytes(name, labels)
+        text = label_bytes(name, labels)
         own = [node for node in reachable(root) if node not in known.nodes]
         start, data, placed = lay_out(own, end - len(text), known)
         whole = with_header(root, start, data, known | placed) + text
@@ -376,7 +376,12 @@ def _slim(name, task):
     return slim(contents.data)
 
 
-def _label_bytes(name: str, labels: Sequence[str]) -> bytes:
+def label_bytes(name: str, labels: Sequence[str]) -> bytes:
+    """Returns a task's labels as an image has them.
+
+    Raises:
+        ValueError: If the name or a label can't be stored.
+    """
     if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
         raise ValueError(
             f"The name of a task has 1 to {NAME_BYTES} bytes of UTF-8. Received: {name!r}."

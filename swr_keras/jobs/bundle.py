@@ -28,12 +28,20 @@ def write_bundles(run: Run, folder: pathlib.Path) -> list[str]:
     for result in run.results:
         if result.kind == "int8" and result.stem and result.manifest:
             model = parse((folder / f"{result.stem}.tflite").read_bytes())
-            fits = len(result.task.encode()) <= NAME_BYTES
-            name = result.task if fits else hashed_name(result.task)
             at_cost = tasks.setdefault(result.target_cost, dict(base))
-            at_cost[name] = DeviceTask(model, labels[result.task])
+            at_cost[bundle_task(result.task)] = DeviceTask(model, labels[result.task])
             front_ends[result.target_cost] = result.manifest["front_end"]
     return [_write(folder, cost, each, front_ends[cost]) for cost, each in tasks.items()]
+
+
+def bundle_task(task: str) -> str:
+    """Returns the name of a run's task in its bundles, where names are short."""
+    return task if len(task.encode()) <= NAME_BYTES else hashed_name(task)
+
+
+def bundle_file(cost: float | None) -> str:
+    """Returns the name of the bundle of a target cost, without its ending."""
+    return c_name("bundle", cost)
 
 
 def _base(folder):
@@ -44,7 +52,7 @@ def _base(folder):
 
 
 def _write(folder, cost, tasks, front_end):
-    bundle, name = Bundle.build(tasks), c_name("bundle", cost)
+    bundle, name = Bundle.build(tasks), bundle_file(cost)
     write_bundle(folder, bundle, name=name, front_end=front_end)
     files = sum(len(task.model.data) for task in tasks.values())
     own = [count for task, count in bundle.own_bytes.items() if task != BASE]

@@ -8,7 +8,8 @@ Puts the int8 models of a run, which share what their tasks don't change, into a
 - firmware/: the same as a C array, and with it, if the tasks hear by MicroFrontend, all that the
   keyword spotter of tflite/firmware is compiled with;
 - c/: the same tasks as C11 without a runtime, with the audio front end and the reader of bundles;
-- sizes.json: what all of it takes.
+- report.html: what all of it takes, by the number of tasks, and how accurate they are; sizes.json
+  has the numbers.
 
 Where qemu-system-arm and arm-none-eabi-gcc are installed, audio goes through front end and networks
 on an emulated microcontroller, and every number is compared with Python's.

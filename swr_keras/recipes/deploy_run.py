@@ -12,13 +12,16 @@ from swr_keras.audio.clips import INT16_SCALE
 from swr_keras.device import (
     Bundle,
     CSources,
+    DeploymentSizes,
     DeviceTask,
+    EmulatedCheck,
     EmulatorError,
     MissingToolError,
     Patch,
     bundle_manifest,
     check_emulated,
     check_patch_emulated,
+    deployment_sizes,
     read_bundle_manifest,
     to_c,
     write_firmware,
@@ -29,10 +32,14 @@ from swr_keras.device.firmware import IMAGE
 from swr_keras.export.flatbuffer import parse, read_model
 from swr_keras.export.manifest import read_manifest
 from swr_keras.files import write_atomically, write_json
-from swr_keras.jobs.int8 import c_name
+from swr_keras.jobs.accuracy import Accuracy, bundle_accuracy, told_accuracy
+from swr_keras.jobs.bundle import bundle_file
+from swr_keras.jobs.run import FILE as RESULTS
+from swr_keras.jobs.run import Run
 from swr_keras.jobs.table import aligned
 from swr_keras.model_files import load_model
 from swr_keras.recipes.deploy_settings import DeploySettings
+from swr_keras.reporting import render_deployment
 from swr_keras.streaming import stream_features
 from swr_keras.tasks import TaskPack
 
@@ -40,14 +47,22 @@ _MORE_FRAMES = 30
 _BESIDE = ("frontend", "bundle")
 _PACK = ".safetensors"
 
+_FILES = {
+    "bundle.bin": "all tasks in one image for TFLite Micro",
+    "bundle.json": "labels, front end and scales of its tasks",
+    "c/": "the tasks as C11 without a runtime, with the front end and the reader of bundles",
+    "sizes.json": "all numbers of this page, accuracies aside",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class _Added:
-    """A task that is added: its name, the bundle before, and the patch that adds it."""
+    """A task that is added: the bundle before, the patch that adds it, and how well it does."""
 
     name: str
     before: Bundle
     patch: Patch
+    accuracy: Accuracy
 
     @property
     def after(self) -> Bundle:
@@ -69,12 +84,22 @@ def run(settings: DeploySettings) -> None:
     heard = audio.front_end_from(front_end)
     bundle = found.rebuilt(image_bytes=settings.image_bytes, slot_bytes=settings.slot_bytes)
     folder = pathlib.Path(settings.output_dir or path.with_name(f"deploy_{path.stem}"))
+    accuracy = _accuracy(path)
     added = _add(bundle, front_end, settings)
+    accuracy |= {each.name: each.accuracy for each in added}
     bundle = added[-1].after if added else bundle
     sources = to_c(bundle, keep_trunk=settings.keep_trunk)
-    sizes = _sizes(bundle, sources, added)
+    sizes = deployment_sizes(bundle, sources, {each.name: each.patch.num_bytes for each in added})
     print(_table(sizes), flush=True)
-    sizes["emulated"] = _check(bundle, sources, added, heard, settings.cpu)
+    checked = _check(bundle, sources, added, heard, settings.cpu)
+    print(f"\n{checked}", flush=True)
+    page = render_deployment(
+        sizes,
+        title=f"{len(bundle.names)} tasks on a device",
+        accuracy=accuracy,
+        emulated=checked,
+        files=_files(added, heard),
+    )
     description = bundle_manifest(bundle, front_end)
     folder.mkdir(parents=True, exist_ok=True)
     bundle.save(folder / "bundle.bin")
@@ -83,8 +108,10 @@ def run(settings: DeploySettings) -> None:
         each.patch.save(folder / f"{each.name}.patch")
     _write_c(folder / "c", sources)
     _write_firmware(folder / "firmware", bundle, front_end, heard)
-    write_json(folder / "sizes.json", sizes)
-    print(f"\nWritten to {folder}")
+    emulated = None if isinstance(checked, str) else dataclasses.asdict(checked)
+    write_json(folder / "sizes.json", {**dataclasses.asdict(sizes), "emulated": emulated})
+    write_atomically(folder / "report.html", page.encode())
+    print(f"\nWritten to {folder}; open {folder / 'report.html'}")
 
 
 def _bundle_of(settings):
@@ -96,7 +123,7 @@ def _bundle_of(settings):
         )
     found = sorted(folder.glob("bundle_c*_int8.bin"))
     if settings.target_cost is not None:
-        wanted = f"{c_name('bundle', settings.target_cost)}.bin"
+        wanted = f"{bundle_file(settings.target_cost)}.bin"
         found = [path for path in found if path.name == wanted]
     if len(found) != 1:
         names = [path.name for path in sorted(folder.glob("bundle_c*_int8.bin"))]
@@ -105,6 +132,14 @@ def _bundle_of(settings):
             f"the bundles {names}. Name one of their costs, or finish the run."
         )
     return found[0]
+
+
+def _accuracy(bundle_path: pathlib.Path) -> dict[str, Accuracy]:
+    """Returns how well the tasks of a run's bundle do, as far as the run has results."""
+    folder = bundle_path.parent
+    if not (folder / RESULTS).is_file():
+        return {}
+    return bundle_accuracy(Run.load(folder), bundle_path.stem)
 
 
 def _add(bundle, front_end, settings) -> list[_Added]:
@@ -120,8 +155,8 @@ def _add(bundle, front_end, settings) -> list[_Added]:
             base = base or load_model(pathlib.Path(settings.run_dir) / "base.keras")
             TaskPack.load(path).check_base(base)
             path = _int8_beside(path)
-        patch = bundle.add(name, _device_task(path, front_end))
-        added.append(_Added(name, bundle, patch))
+        task, accuracy = _device_task(path, front_end)
+        added.append(_Added(name, bundle, bundle.add(name, task), accuracy))
         bundle = added[-1].after
     return added
 
@@ -157,7 +192,17 @@ def _device_task(path, front_end):
             f"'{path}' hears by another front end than the bundle: {described['front_end']} "
             f"instead of {front_end}. Train it with that of the bundle."
         )
-    return DeviceTask(model, described["labels"])
+    accuracy = told_accuracy(described, f"The manifest of '{path}'")
+    return DeviceTask(model, described["labels"]), accuracy
+
+
+def _files(added, heard):
+    """What the folder has, with an explanation of a line of each."""
+    image = "the image as a C array"
+    if isinstance(heard, audio.MicroFrontend):
+        image += ", and what else the keyword spotter is compiled with"
+    patches = {f"{each.name}.patch": "what adds this task to a bundle" for each in added}
+    return _FILES | {"firmware/": image} | patches
 
 
 def _write_firmware(folder, bundle, front_end, heard):
@@ -177,60 +222,26 @@ def _write_c(folder: pathlib.Path, sources: CSources):
             write_atomically(folder / path.name, path.read_bytes())
 
 
-def _sizes(bundle, sources, added):
-    """What all tasks take, in bytes, as JSON can express it."""
-    own = bundle.own_bytes
-    table = bundle.table.slots * bundle.table.slot_bytes
-    used = len(bundle.image) - bundle.table.segments[-1].offset
-    return {
-        "tasks": {
-            name: {
-                "file_bytes": len(bundle.extract(name)),
-                "bundle_bytes": own[name],
-                "c_bytes": sources.sizes.private_bytes[name],
-                "steps": sources.steps[name],
-                "shared_steps": sources.shared_steps[name],
-            }
-            for name in bundle.names
-        },
-        "shared": {
-            "bundle_bytes": used - sum(own.values()),
-            "c_bytes": sources.sizes.shared_bytes,
-        },
-        "table_bytes": table,
-        "image_bytes": len(bundle.image),
-        "arena_bytes": sources.sizes.arena_bytes,
-        "patches": {each.name: each.patch.num_bytes for each in added},
-    }
-
-
-def _table(sizes):
+def _table(sizes: DeploymentSizes) -> str:
     rows: list[tuple[str, ...]] = [("", "file", "bundle", "C")]
+    listed = {**sizes.tasks, "shared": sizes.shared, "all": sizes.total}
     rows += [
-        (name, f"{of['file_bytes']:,}", f"{of['bundle_bytes']:,}", f"{of['c_bytes']:,}")
-        for name, of in sizes["tasks"].items()
+        (name, f"{of.file_bytes:,}", f"{of.bundle_bytes:,}", f"{of.c_bytes:,}")
+        for name, of in listed.items()
     ]
-    shared = sizes["shared"]
-    rows.append(("shared", "", f"{shared['bundle_bytes']:,}", f"{shared['c_bytes']:,}"))
-    totals = (
-        sum(of[kind] for of in sizes["tasks"].values()) + shared.get(kind, 0)
-        for kind in ("file_bytes", "bundle_bytes", "c_bytes")
-    )
-    rows.append(("all", *(f"{total:,}" for total in totals)))
     lines = aligned(rows)
-    ram = f"{sizes['arena_bytes']:,} bytes of RAM for the networks"
+    ram = f"{sizes.arena_bytes:,} bytes of RAM for the networks"
     lines.append(f"Bytes of flash, of each task what no other one needs; {ram}.")
-    steps = sorted({(of["shared_steps"], of["steps"]) for of in sizes["tasks"].values()})
+    steps = sorted({(sizes.shared_steps[name], count) for name, count in sizes.steps.items()})
     lines += [f"Tasks share the first {first} of {count} steps in C." for first, count in steps]
-    lines += [f"Patch for '{name}': {count:,} bytes" for name, count in sizes["patches"].items()]
+    lines += [f"Patch for '{name}': {count:,} bytes" for name, count in sizes.patches.items()]
     return "\n".join(lines)
 
 
-def _check(bundle, sources, added, heard, cpu):
-    """Compares an emulated microcontroller with Python, where that can be; says what came of it."""
+def _check(bundle, sources, added, heard, cpu) -> EmulatedCheck | str:
+    """Compares an emulated microcontroller with Python; returns why not, where that can't be."""
     if not isinstance(heard, audio.MicroFrontend):
-        print(f"\nNot checked on an emulated {cpu}: {type(heard).__name__} has no C front end.")
-        return None
+        return f"Not checked on an emulated {cpu}: {type(heard).__name__} has no C front end."
     frames = max(parse(bundle.model(name)).inputs[0].shape[1] for name in bundle.names)
     pcm = _bursts(heard.window_samples + (frames + _MORE_FRAMES) * heard.hop_samples)
     features = stream_features(heard).feed(pcm / INT16_SCALE)[..., 0]
@@ -239,12 +250,10 @@ def _check(bundle, sources, added, heard, cpu):
         for each in added:
             check_patch_emulated(each.before, each.patch, cpu=cpu)
     except MissingToolError as error:
-        print(f"\nNot checked on an emulated {cpu}: {error}")
-        return None
+        return f"Not checked on an emulated {cpu}: {error}"
     except EmulatorError as error:
         raise ValueError(f"The sources fail on an emulated {cpu}: {error}") from error
-    print(f"\n{found}", flush=True)
-    return dataclasses.asdict(found)
+    return found
 
 
 def _bursts(samples):

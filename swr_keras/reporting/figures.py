@@ -119,11 +119,11 @@ def accuracy_per_byte(arms: Sequence[Arm], title: str) -> Picture:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xlabel("bytes of flash that one more task takes")
-        axes.set_title(f"{_legible(title)}: test accuracy", fontsize=9)
+        axes.set_title(f"{legible(title)}: test accuracy", fontsize=9)
         axes.margins(x=0.08, y=0.08)
         axes.grid(color=_PALE, linewidth=0.5)
         axes.legend(loc="lower right", fontsize=7)
-        return _picture(figure, f"Test accuracy of {title} by bytes of flash", min_inches=3.4)
+        return as_picture(figure, f"Test accuracy of {title} by bytes of flash", min_inches=3.4)
 
 
 def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
@@ -152,7 +152,7 @@ def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
         if heading == "accuracy":
             right.yaxis.set_major_locator(MaxNLocator(nbins=5))
             right.yaxis.set_major_formatter(PercentFormatter(1.0))
-        return _picture(figure, f"Learning curves of {title}", min_inches=3.4)
+        return as_picture(figure, f"Learning curves of {title}", min_inches=3.4)
 
 
 def _draw_epochs(axes, history, names, title):
@@ -196,7 +196,7 @@ def cost_tracking(
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="target cost", ylabel="cost")
         axes.grid(color=_PALE, linewidth=0.5)
         axes.legend(loc="upper left")
-        return _picture(figure, f"Achieved against target cost of {title}", min_inches=3.4)
+        return as_picture(figure, f"Achieved against target cost of {title}", min_inches=3.4)
 
 
 def policy_picture(
@@ -239,10 +239,10 @@ def policy_picture(
             tallest = max(share for _, _, share, _ in shown)
             axes.set_title(f"{name} (tallest bar: {tallest:.1%})", fontsize=8, loc="left")
         panels[-1].set_xlim(-0.8, len(bars) - 0.2)
-        panels[-1].set_xticks(range(len(bars)), [_legible(path) for path, *_ in bars], rotation=90)
+        panels[-1].set_xticks(range(len(bars)), [legible(path) for path, *_ in bars], rotation=90)
         panels[-1].tick_params(axis="x", labelsize=7)
         figure.legend(handles=_legend(present), loc="outside upper left", ncols=2)
-        return _picture(figure, f"Layers that {title} changes", min_inches=0.8 * width)
+        return as_picture(figure, f"Layers that {title} changes", min_inches=0.8 * width)
 
 
 def _draw_choices(axes, bars, choices):
@@ -273,11 +273,12 @@ def _legend(present):
     return [*handles, Patch(color=_PALE, label="as in the base")]
 
 
-def _legible(text):
+def legible(text: str) -> str:
+    """Returns a text with a mark for each character that XML can't have."""
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _picture(figure, alt, *, min_inches) -> Picture:
+def as_picture(figure: Figure, alt: str, *, min_inches: float) -> Picture:
     """Returns the figure as an image; same figure, same bytes.
 
     Text stays text: an image takes the fonts of the reader's system, which has those of the

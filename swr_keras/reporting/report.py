@@ -1,16 +1,14 @@
 """The page that tells what a run found: one HTML file that needs nothing else."""
 
-import importlib.resources
 import json
 from collections.abc import Mapping
 from typing import Any
-
-import jinja2
 
 from swr_keras.jobs.run import Run
 from swr_keras.reporting.int8 import int8_view
 from swr_keras.reporting.sizes import bars, pack_sizes
 from swr_keras.reporting.task import all_curves, stage_title, task_view
+from swr_keras.reporting.template import render
 from swr_keras.reporting.usage import cpp_snippet, python_snippet
 
 _TEMPLATE = "report.html.jinja"
@@ -27,15 +25,8 @@ def render_report(run: Run, *, title: str, files: Mapping[str, str] | None = Non
     Returns:
         The page; the same run gives the same page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(_TEMPLATE).render(
+    return render(
+        _TEMPLATE,
         title=title,
         base=run.base,
         base_curves=[c for r in run.results if r.kind == "base" for c in all_curves(r)],
@@ -48,10 +39,6 @@ def render_report(run: Run, *, title: str, files: Mapping[str, str] | None = Non
         settings={name: _text(value) for name, value in run.settings.items()},
         versions=run.versions,
     )
-
-
-def _read(name: str) -> str:
-    return (importlib.resources.files(__package__) / name).read_text("utf-8")
 
 
 def _seconds(run: Run) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from swr_keras.device import (
     write_deployment,
 )
 from swr_keras.export import convert_int8, describe_front_end
+from swr_keras.jobs.result import Result
+from swr_keras.jobs.run import Run, TaskFacts
 from swr_keras.recipes import deploy
 
 LABELS = ("no", "yes")
@@ -94,10 +96,10 @@ def test_a_run_becomes_a_folder_for_a_device(runs, capsys):
     sizes = json.loads((folder / "sizes.json").read_text())
     assert sizes["tasks"].keys() == {"base", "english"}
     assert sizes["shared"]["c_bytes"] > 0
-    assert all(0 < task["shared_steps"] <= task["steps"] for task in sizes["tasks"].values())
+    assert all(0 < shared <= sizes["steps"][name] for name, shared in sizes["shared_steps"].items())
     printed = capsys.readouterr().out
     assert f"{sizes['shared']['bundle_bytes']:,}" in printed
-    assert f"Tasks share the first {sizes['tasks']['base']['shared_steps']} of" in printed
+    assert f"Tasks share the first {sizes['shared_steps']['base']} of" in printed
     assert "LogMel has no C front end" in printed
 
 
@@ -107,6 +109,68 @@ def test_tasks_may_be_computed_at_once(flag, kept, runs):
     source = (runs / "run" / "deploy_bundle_c0_1_int8" / "c" / "swr.c").read_text()
     (program,) = re.findall(r"SwrProgram program_\d+ = \{(.*)\}", source)
     assert program.endswith(f", {int(kept)}")
+
+
+def result(accuracy, cost=0.1):
+    """What a run found of the task "english"."""
+    return Result(
+        kind="int8",
+        title=f"english: SWR at c = {cost:g}, int8",
+        task="english",
+        method="SWR",
+        target_cost=cost,
+        achieved_cost=cost,
+        changed_layers=("depthwise",),
+        testing_accuracy=0.5,
+        stem="english/c0.1/task_c0_1_int8",
+        manifest={
+            "size_bytes": 1,
+            "labels": list(LABELS),
+            "front_end": {"class": "LogMel"},
+            "input": {"shape": [1, 30, 40, 1], "scale": 0.1, "zero_point": 0},
+            "operators": {},
+            "arena": None,
+            "accuracy": accuracy,
+        },
+    )
+
+
+def save_results(folder, *results):
+    facts = TaskFacts("english", LABELS, {"training": 8, "validation": 4, "testing": 4})
+    Run(settings={}, base=None, tasks=(facts,), results=results, versions={}).save(folder)
+
+
+def test_a_page_tells_what_tasks_take_and_how_well_they_do(runs):
+    accuracy = {"examples": 1_000, "float": 0.876, "int8": 0.854}
+    save_results(runs / "run", result(accuracy), result({"int8": 0.111}, cost=0.3))
+    path = runs / "more" / "french" / "c0.1" / "task_c0_1_int8.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": {"int8": 0.765}}))
+    assert call(runs, f"--add={path.with_suffix('.tflite')}") == 0
+    folder = runs / "run" / "deploy_bundle_c0_1_int8"
+    page = (folder / "report.html").read_text()
+    assert "keyword spotter" not in page
+    assert "french.patch" in page
+    for shown in ("3 tasks on a device", "87.6 %", "85.4 %", "76.5 %", "LogMel has no C front end"):
+        assert shown in page
+    assert "11.1 %" not in page
+    sizes = json.loads((folder / "sizes.json").read_text())
+    assert f"{sizes['growth'][2]['bundle_bytes']:,}" in page
+    assert f"{sizes['patches']['french']:,}" in page
+
+
+def test_without_results_the_page_has_sizes_alone(runs):
+    assert call(runs) == 0
+    page = (runs / "run" / "deploy_bundle_c0_1_int8" / "report.html").read_text()
+    assert "2 tasks on a device" in page
+    assert "accuracy" not in page
+
+
+@pytest.mark.parametrize("damage", ["[]", "{}", "{"])
+def test_damaged_results_are_refused_and_nothing_is_written(runs, damage, capsys):
+    (runs / "run" / "results.json").write_text(damage)
+    assert call(runs) == 1
+    assert "results.json" in capsys.readouterr().err
+    assert not (runs / "run" / "deploy_bundle_c0_1_int8").exists()
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs the compiler gcc")
@@ -253,6 +317,7 @@ def test_an_emulated_device_agrees(heard_by_micro, capsys):
     assert found["instructions_per_inference"].keys() == {"base", "english", "french"}
     assert (folder / "firmware" / "swr_config.h").is_file()
     assert [path.name for path in folder.rglob("*.cc")] == ["swr_image.cc"]
+    assert f"{found['ram_bytes']:,}" in (folder / "report.html").read_text()
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")

@@ -1,5 +1,9 @@
 """A run with all that a report can show, of made-up results."""
 
+import base64
+import html.parser
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from swr_keras.jobs.result import Result, pack_bits
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.policy.policy import Policy
 
+_SVG = "data:image/svg+xml;base64,"
 LABELS = ("_silence_", "_unknown_", "yes", "no", "up", "down", "left", "right", "on", "off", "go")
 COSTS = (0.05, 0.1, 0.3)
 EXAMPLES = {"training": 8_000, "validation": 1_000, "testing": 1_200}
@@ -216,3 +221,53 @@ def files():
 def make_model():
     """Makes the result of a model, see `model`."""
     return model
+
+
+class Page(html.parser.HTMLParser):
+    """What a page contains; fails on tags that aren't closed in order."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.ids, self.references, self.text = [], set(), set(), []
+        self.pictures: dict[str, ElementTree.Element] = {}
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            if name == "src":
+                assert tag == "img" and value.startswith(_SVG)
+                svg = base64.b64decode(value.removeprefix(_SVG), validate=True)
+                self.pictures[dict(attrs)["alt"]] = ElementTree.fromstring(svg)
+            if name == "id":
+                self.ids.add(value)
+            if name == "href":
+                self.references.add(value)
+            assert "url(" not in (value or "")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join("".join(self.text).split())
+
+    @property
+    def drawn(self):
+        """All text in pictures."""
+        return [" ".join("".join(svg.itertext()).split()) for svg in self.pictures.values()]
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """Reads what a page contains."""
+    return Page

@@ -1,10 +1,7 @@
-import base64
 import copy
 import dataclasses
-import html.parser
 import json
 import re
-from xml.etree import ElementTree
 
 import keras
 import matplotlib
@@ -16,55 +13,12 @@ from swr_keras.jobs.run import Run, TaskFacts
 from swr_keras.reporting import render_report
 
 TITLE = "Keyword spotting: english, mandarin"
-_SVG = "data:image/svg+xml;base64,"
 
 
-class Page(html.parser.HTMLParser):
-    """What a page contains; fails on tags that aren't closed in order."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.tags, self.ids, self.references, self.text = [], set(), set(), []
-        self.pictures: dict[str, ElementTree.Element] = {}
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag not in ("meta", "br", "img"):
-            self.open.append(tag)
-        for name, value in attrs:
-            assert not name.startswith("on"), (tag, name)
-            if name == "src":
-                assert tag == "img" and value.startswith(_SVG)
-                svg = base64.b64decode(value.removeprefix(_SVG), validate=True)
-                self.pictures[dict(attrs)["alt"]] = ElementTree.fromstring(svg)
-            if name == "id":
-                self.ids.add(value)
-            if name == "href":
-                self.references.add(value)
-            assert "url(" not in (value or "")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    @property
-    def words(self):
-        return " ".join("".join(self.text).split())
-
-    @property
-    def drawn(self):
-        """All text in pictures."""
-        return [" ".join("".join(svg.itertext()).split()) for svg in self.pictures.values()]
-
-
-def page(run, **options):
-    return Page(render_report(run, **{"title": TITLE, **options}))
+@pytest.fixture(scope="module")
+def page(read_page):
+    """Renders a run and reads its page."""
+    return lambda run, **options: read_page(render_report(run, **{"title": TITLE, **options}))
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +32,8 @@ def small_run(*results, notes=()):
     return Run(settings={}, base=None, tasks=(task,), results=results, versions={})
 
 
-def test_page_is_self_contained(rendered):
-    found = Page(rendered)
+def test_page_is_self_contained(rendered, read_page):
+    found = read_page(rendered)
     assert not {"script", "link", "svg", "iframe", "object", "form"} & set(found.tags)
     assert "@import" not in rendered
     assert "http" not in rendered
@@ -87,8 +41,8 @@ def test_page_is_self_contained(rendered):
     assert found.references <= {f"#{name}" for name in found.ids}
 
 
-def test_pictures_reach_for_nothing(rendered):
-    pictures = Page(rendered).pictures
+def test_pictures_reach_for_nothing(rendered, read_page):
+    pictures = read_page(rendered).pictures
     assert pictures
     for svg in pictures.values():
         for element in svg.iter():
@@ -107,8 +61,8 @@ def test_same_run_gives_the_same_page(run, files, rendered, tmp_path):
     assert run == before
 
 
-def test_page_has_all_sections(rendered):
-    found = Page(rendered)
+def test_page_has_all_sections(rendered, read_page):
+    found = read_page(rendered)
     for title in (
         "Task english",
         "Task mandarin",
@@ -135,7 +89,7 @@ def test_page_has_all_sections(rendered):
 EVIL = "<script>alert('x')</script> & \"quoted\" $x^2$ {{ 7 * 7 }} {% raw %}"
 
 
-def test_everything_is_escaped(run, tmp_path):
+def test_everything_is_escaped(run, tmp_path, page):
     run.save(tmp_path)
     text = (tmp_path / "results.json").read_text()
     for value in (
@@ -159,7 +113,7 @@ def quick(run):
 
 
 @pytest.mark.parametrize("name", ["\x00", "a\x1bb", "\ufffe", "\u200d", "a\nb"])
-def test_pictures_survive_names_that_xml_cannot_hold(quick, name):
+def test_pictures_survive_names_that_xml_cannot_hold(quick, name, page):
     results = [replaced(result, "stem_conv", name) for result in quick.results]
     assert page(dataclasses.replace(quick, results=tuple(results))).pictures
 
@@ -171,7 +125,7 @@ def replaced(result, old, new):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("script", ["天", "हाँ", "öffnen", "مرحبا"])
-def test_names_of_any_script(quick, script):
+def test_names_of_any_script(quick, script, page):
     tasks = [
         dataclasses.replace(task, labels=tuple(script + label for label in task.labels))
         for task in quick.tasks
@@ -182,7 +136,7 @@ def test_names_of_any_script(quick, script):
     assert any(script in text for text in found.drawn)
 
 
-def test_smallest_run():
+def test_smallest_run(page):
     found = page(small_run())
     assert not found.pictures
     assert "No model was trained with SWR" in found.words
@@ -191,7 +145,7 @@ def test_smallest_run():
 
 
 @pytest.mark.parametrize(("count", "collapsed"), [(0, False), (2, False), (9, True)])
-def test_notes_on_the_data_are_shown_and_collapsed_where_long(count, collapsed):
+def test_notes_on_the_data_are_shown_and_collapsed_where_long(count, collapsed, page):
     found = page(small_run(notes=tuple(f"Left out: {k}.wav" for k in range(count))))
     assert found.words.count("Left out") == count
     assert ("details" in found.tags) == collapsed
@@ -209,7 +163,7 @@ def with_manifest(run, **changes):
     "verification",
     [None, {"engines": ["litert"], "examples": 64}, {"engines": {"tflite_micro": False}}],
 )
-def test_page_says_what_to_do_where_tflite_micro_did_not_run(quick, verification):
+def test_page_says_what_to_do_where_tflite_micro_did_not_run(quick, verification, page):
     text = page(with_manifest(quick, arena=None, verification=verification)).words
     assert "did not run all of these models" in text
     assert "swr-keras[micro] on Linux x86-64 and convert again" in text
@@ -217,7 +171,7 @@ def test_page_says_what_to_do_where_tflite_micro_did_not_run(quick, verification
     assert "A guess: raise it until AllocateTensors succeeds" in text
 
 
-def test_page_says_that_tflite_micro_ran(quick):
+def test_page_says_that_tflite_micro_ran(quick, page):
     text = page(quick).words
     assert "own kernels ran each of these models" in text
     assert "within 1 LSB, 1.2 % differ, 64 examples" in text
@@ -225,13 +179,13 @@ def test_page_says_that_tflite_micro_ran(quick):
     assert "swr-keras[micro]" not in text
 
 
-def test_diverged_training_is_shown():
+def test_diverged_training_is_shown(page):
     history = {"loss": [1.0, float("nan"), float("inf")]}
     lost = Result(kind="search", title="lost", task="one", histories={"super-net": history})
     assert len(page(small_run(lost)).pictures) == 1
 
 
-def test_histories_of_keras(base, dataset):
+def test_histories_of_keras(base, dataset, page):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     supernet = swr.SuperNet(base, num_classes=3)
     supernet.compile("adam", loss, metrics=["accuracy"])
@@ -256,7 +210,7 @@ def test_wide_pictures_scroll_in_their_own_container(rendered):
     assert rendered.count("<table") == len(re.findall(r'<div class="scroll"><table', rendered))
 
 
-def test_matplotlib_settings_are_left_alone(quick):
+def test_matplotlib_settings_are_left_alone(quick, page):
     before = dict(matplotlib.rcParams)
     page(quick)
     assert dict(matplotlib.rcParams) == before
