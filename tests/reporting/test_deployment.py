@@ -24,6 +24,8 @@ SIZES = DeploymentSizes(
     image_bytes=131_072,
     arena_bytes=39_776,
     patches={},
+    steps={"base": 119, "english": 119, "mandarin": 119},
+    shared_steps={"base": 77, "english": 77, "mandarin": 77},
 )
 ACCURACY = {"english": Accuracy(720, 0.912, 0.905), "mandarin": Accuracy(None, None, 0.804)}
 CHECK = EmulatedCheck(
