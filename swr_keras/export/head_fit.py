@@ -19,7 +19,7 @@ from swr_keras.export.flatbuffer_nodes import to_file
 from swr_keras.export.lite_model import LiteModel, litert_interpreter
 
 _HEADS = ("CONV_2D", "FULLY_CONNECTED")
-_RIDGES = (math.inf, 10.0, 1.0, 0.1, 0.01)
+_RIDGES = (math.inf, 10.0, 1.0)
 _MIN_EXAMPLES = 16
 
 
