@@ -45,10 +45,8 @@ def fit_head(data: bytes, examples: np.ndarray, expected: np.ndarray) -> bytes:
     if head is None or len(examples) < _MIN_EXAMPLES:
         return data
     read_from, kernel, bias = (model.subgraphs[0].tensors[number] for number in head)
-    scale_in, scales = (
-        read_from.quantization.scale[0],
-        np.asarray(kernel.quantization.scale, np.float64),
-    )
+    scale_in = read_from.quantization.scale[0]
+    scales = np.asarray(kernel.quantization.scale, np.float64)
     features = scale_in * _read(data, head[0], examples, read_from.quantization.zeroPoint[0])
     columns = scales[:, np.newaxis] * _integers(model, kernel).reshape(-1, features.shape[1])
     offsets = scale_in * scales * read_integers(model, bias)
