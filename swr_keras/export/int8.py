@@ -39,7 +39,7 @@ from swr_keras.graph import copy_model
 
 _KEPT_SHARES = (1.0, 0.9, 0.5)
 _MAX_COMPARED = 256
-_WITHIN = (math.inf, 2.5, 2.0, 1.5, 1.25, 0.0)
+_WITHIN = (math.inf, 2.0, 1.5, 1.25, 1.2, 1.15, 0.0)
 _MOST_ERROR = 1.6
 _MAX_VERIFIED = 32
 _CURES = {
@@ -130,6 +130,10 @@ class _Candidate:
         contents = parse(data)
         return cls(contents, LiteModel(contents).predict(compared), kept)
 
+    def fitted(self, data: bytes, compared: np.ndarray, expected: np.ndarray) -> "_Candidate":
+        """Makes one like this of a model whose last layer is fitted to the float outputs."""
+        return self.of(fit_head(data, compared, expected), compared, self.kept)
+
 
 def _candidates(
     model: keras.Model, examples: np.ndarray, like: Any
@@ -152,17 +156,18 @@ def _candidates(
     ]
     base = None if like is None else read_model(like).data
     for candidate in _by_nearness(found, expected):
+        fitted = candidate.fitted(candidate.contents.data, compared, expected)
         if base is not None:
-            candidate = _like(candidate, base, compared, expected)
-        fitted = fit_head(candidate.contents.data, examples, outputs)
-        candidate = _Candidate.of(fitted, compared, candidate.kept)
+            taken = dict.fromkeys(take_over(candidate.contents.data, base, within=_WITHIN))
+            shared = (fitted.fitted(data, compared, expected) for data in taken)
+            fitted = _most_shared(shared, fitted, expected)
         yield (
-            candidate.contents,
+            fitted.contents,
             Calibration(
                 examples=len(examples),
-                kept=candidate.kept,
-                agreement=agreement(candidate.outputs, expected),
-                snr_db=snr_db(candidate.outputs, expected),
+                kept=fitted.kept,
+                agreement=agreement(fitted.outputs, expected),
+                snr_db=snr_db(fitted.outputs, expected),
             ),
         )
 
@@ -172,17 +177,16 @@ def _by_nearness(candidates, expected):
     return [candidates[index] for index in order]
 
 
-def _like(candidate, base, compared, expected):
-    """Returns a model with the scales of the base's trunk, and as many others as cost little."""
-    own = mean_error(candidate.outputs, expected)
-    for data in take_over(candidate.contents.data, base, within=_WITHIN):
-        shared = _Candidate.of(data, compared, candidate.kept)
+def _most_shared(candidates, own, expected):
+    """Returns the first of some models that errs little more than one with scales of its own."""
+    least = mean_error(own.outputs, expected)
+    for shared in candidates:
         error = mean_error(shared.outputs, expected)
-        if error <= _MOST_ERROR * own:
+        if error <= _MOST_ERROR * least:
             return shared
     warnings.warn(
         "The activation scales of what the task shares with its base make the mean error of its "
-        f"outputs {error / own:.1f} times as large. Calibrate the base on examples of its tasks, "
+        f"outputs {error / least:.1f} times as large. Calibrate the base on examples of its tasks, "
         "too.",
         stacklevel=2,
     )
