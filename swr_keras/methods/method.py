@@ -65,6 +65,27 @@ class Method(abc.ABC):
     ) -> Policy:
         """Chooses the layers to change; arguments as for `train`."""
 
+    def build(
+        self,
+        base: keras.Model,
+        policy: Policy,
+        *,
+        num_classes: int | None,
+        head: str | None = None,
+        seed: int = 0,
+    ) -> TaskModel:
+        """Makes the model of a task, untrained.
+
+        Args:
+            base, head: As for `train`.
+            policy: The layers to change.
+            num_classes: Outputs of the task's head; as many as the base's by default.
+            seed: Seed of what the model draws in training.
+        """
+        return TaskModel(
+            base, policy, num_classes=num_classes, batch_norm=self.batch_norm, head=head
+        )
+
     def sizes(self, base: keras.Model, head: str | None) -> dict[str, int]:
         """Returns what each policy unit of a base costs, by path, in the order of the model."""
         units = policy_units(base, head=head, batch_norm=self.batch_norm)
@@ -119,9 +140,7 @@ class Method(abc.ABC):
             policy = self.choose(
                 base, task, target_cost=target_cost, seed=seed, head=head, **common
             )
-        model = TaskModel(
-            base, policy, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head
-        )
+        model = self.build(base, policy, num_classes=task.num_classes, head=head, seed=seed)
         return model, self.fit.resolved(base, task).run(model, task, state=state, **common)
 
 
