@@ -173,7 +173,7 @@ def assert_exact():
                 q = _int8_inputs(engine)
                 expected = engine.predict_int8(q).reshape(len(q), -1)
                 np.testing.assert_array_equal(host.predict_int8(task, q), expected)
-                assert len(np.unique(expected)) > 2
+                assert len(np.unique(expected)) > 1
 
     return check
 

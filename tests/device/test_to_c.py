@@ -172,9 +172,21 @@ RESHAPES = {
 }
 
 
+# What the logistic function is taken of: scales from where it is a line to where it is a step.
+LOGISTICS = {
+    f"sigmoid of scale {scale:g}, zero point {zero_point}": (scale, zero_point)
+    for scale, zero_point in [
+        *((1e-4, 90), (4e-4, 17), (0.01, -128), (0.03137, 3), (0.0625, 0), (0.0626, -1)),
+        *((0.11, 127), (0.25, -40), (0.7, 5), (1.5, -3), (7.5, 0), (15.0, 2), (40.0, -128)),
+    ]
+}
+
+
 @pytest.fixture(scope="module")
 def models(random_int8):
     plain = {name: random_int8(function) for name, function in NETWORKS.items()}
+    sigmoid = plain["sigmoid"]
+    plain |= {name: with_input_of(sigmoid, *LOGISTICS[name]) for name in LOGISTICS}
     return plain | {
         name: with_reshape_as(operator, axes, random_int8(reshaped(to), shape[1:]))
         for name, (operator, axes, shape, to) in RESHAPES.items()
@@ -184,6 +196,16 @@ def models(random_int8):
 def reshaped(shape):
     """Of a value that isn't the input, to one that isn't the output."""
     return tensorflow(lambda x: tf.tanh(tf.reshape(tf.sigmoid(x), shape)))
+
+
+def with_input_of(contents, scale, zero_point):
+    """Writes another scale and zero point of a model's input."""
+    model = as_object(contents.data)
+    graph = model.subgraphs[0]
+    quantization = graph.tensors[graph.inputs[0]].quantization
+    quantization.scale = np.array([scale], np.float32)
+    quantization.zeroPoint = np.array([zero_point], np.int64)
+    return parse(to_file(model))
 
 
 def with_reshape_as(operator, axes, contents):
@@ -214,7 +236,7 @@ def host(models, strict_flags):
     return HostModel(sources, flags=strict_flags)
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, *RESHAPES])
+@pytest.mark.parametrize("name", [*NETWORKS, *LOGISTICS, *RESHAPES])
 def test_outputs_are_those_of_tflite_micro(name, models, host, assert_exact):
     assert_exact(host, {name: models[name]})
 

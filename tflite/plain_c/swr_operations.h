@@ -128,6 +128,17 @@ typedef struct {
 
 void swr_look_up(const SwrCall *call);
 
+/* The logistic function: 1 / (1 + exp(-x)), which is 0 or 1 from `radius` on. The scratch has 256
+ * bytes, for all that an input may be. */
+typedef struct {
+  uint32_t count;
+  SwrScale scale; /* From the input to 4 integer bits. */
+  int16_t radius;
+  int8_t input_zero_point;
+} SwrLogistic;
+
+void swr_logistic(const SwrCall *call);
+
 /* Where each input goes, with a stride of 0 along axes that are reduced. */
 typedef struct {
   uint32_t sizes[4];

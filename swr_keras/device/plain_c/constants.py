@@ -42,6 +42,12 @@ FIELDS: dict[str, dict[str, str]] = {
     "SwrProduct": {**_OPERANDS, "output_scale": "SwrScale", **_ZERO_POINTS},
     "SwrExtreme": {**_OPERANDS, "smaller": "uint8_t"},
     "SwrTable": {"table": "pointer", "count": "uint32_t"},
+    "SwrLogistic": {
+        "count": "uint32_t",
+        "scale": "SwrScale",
+        "radius": "int16_t",
+        "input_zero_point": "int8_t",
+    },
     "SwrReduction": {"sizes": "uint32_t[4]", "strides": "uint32_t[4]", "output_count": "uint32_t"},
     "SwrMean": {
         "reduction": "pointer",

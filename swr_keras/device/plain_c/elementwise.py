@@ -1,6 +1,7 @@
 """Operators on one value at a time, or on two, as steps."""
 
 import copy
+import math
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -8,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from swr_keras.device.plain_c.constants import Array, Struct
 from swr_keras.device.plain_c.graph import Operator
 from swr_keras.device.plain_c.movement import merged_axes, padded
-from swr_keras.device.plain_c.scaling import limits, scale_struct
+from swr_keras.device.plain_c.scaling import fixed_point, limits, scale_struct
 from swr_keras.device.plain_c.steps import Step
 from swr_keras.export.flatbuffer import parse
 from swr_keras.export.flatbuffer_nodes import to_file
@@ -18,6 +19,8 @@ _SUM_TERM_BYTES = 4 * 512
 _SUM_BITS = 20
 _LARGEST = 255  # Of an operand, from its zero point.
 _AXES = 4
+_LOGISTIC_BITS = 27  # Of what is exponentiated, behind the point; 4 before it.
+_TABLE_BYTES = 256
 
 
 def add(operator: Operator) -> list[Step]:
@@ -54,6 +57,24 @@ def extreme(operator: Operator) -> list[Step]:
     operands = {name: _operands(operator)[name] for name in ("broadcast", "first", "second")}
     operation = Struct.of("SwrExtreme", **operands, smaller=int(operator.name == "MINIMUM"))
     return [_step(operator, "swr_take_extreme", operation)]
+
+
+def logistic(operator: Operator) -> list[Step]:
+    """LOGISTIC, by a table that is computed when it runs: as a constant it would be 256 bytes."""
+    source = operator.activation(0)
+    multiplier, shift = fixed_point(source.scale * 2.0**_LOGISTIC_BITS)
+    if shift < 0:
+        raise operator.refusal(f"its input's scale of {source.scale} vanishes. Train again.")
+    reach = ((1 << 31 - _LOGISTIC_BITS) - 1) * 2.0**_LOGISTIC_BITS / 2.0**shift
+    operation = Struct.of(
+        "SwrLogistic",
+        count=source.size,
+        scale=Struct.of("SwrScale", multiplier=multiplier, shift=shift),
+        radius=min(math.floor(reach), 256),
+        input_zero_point=source.zero_point,
+    )
+    scratch = _TABLE_BYTES
+    return [Step("swr_logistic", operation, (source,), operator.output, scratch, in_place=(0,))]
 
 
 def unary(operator: Operator) -> list[Step]:

@@ -22,6 +22,7 @@ _LOWERINGS: dict[str, Callable[[Operator], list]] = {
     "CONV_2D": convolutions.convolution,
     "DEPTHWISE_CONV_2D": convolutions.depthwise,
     "FULLY_CONNECTED": convolutions.dense,
+    "LOGISTIC": elementwise.logistic,
     "MEAN": reductions.total,
     "SUM": reductions.total,
     "REDUCE_MAX": reductions.largest,
@@ -44,7 +45,7 @@ _LOWERINGS: dict[str, Callable[[Operator], list]] = {
     "UNPACK": movement.unpack,
     **dict.fromkeys(("EXPAND_DIMS", "RESHAPE", "SQUEEZE"), _alias),
     **dict.fromkeys(
-        "ABS HARD_SWISH LEAKY_RELU LOGISTIC QUANTIZE RELU RELU6 RSQRT TANH".split(),
+        "ABS HARD_SWISH LEAKY_RELU QUANTIZE RELU RELU6 RSQRT TANH".split(),
         elementwise.unary,
     ),
 }
