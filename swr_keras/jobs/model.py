@@ -13,7 +13,8 @@ from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job, timed
 from swr_keras.jobs.result import Result
 from swr_keras.methods.method import Method
-from swr_keras.methods.swr import SWR, PolicyLearning
+from swr_keras.methods.policy_learning import PolicyLearning
+from swr_keras.methods.swr import SWR
 from swr_keras.model_files import save_model
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy

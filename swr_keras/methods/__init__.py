@@ -1,12 +1,14 @@
 """Ways to adapt a base to a task, each a value with its own settings."""
 
+from swr_keras.methods.ablations import ablations
 from swr_keras.methods.classifier_only import ClassifierAndBatchNorm, ClassifierOnly
 from swr_keras.methods.fine_tuning_all import FineTuningAll
 from swr_keras.methods.fixed_policy import FixedPolicy
 from swr_keras.methods.last_layers_first import LastLayersFirst
 from swr_keras.methods.method import Method
+from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.methods.random_policy import RandomPolicy
-from swr_keras.methods.swr import SWR, PolicyLearning, transfer
+from swr_keras.methods.swr import SWR, transfer
 
 __all__ = [
     "SWR",
@@ -18,5 +20,6 @@ __all__ = [
     "Method",
     "PolicyLearning",
     "RandomPolicy",
+    "ablations",
     "transfer",
 ]

@@ -32,7 +32,7 @@ class Method(abc.ABC):
         batch_norm: What of batch norm is the task's: `"statistics"`, `"affine"`, `"frozen"` or
             `"owned"`, see `layers.TaskNormalization`.
         cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
-        name: Name in tables.
+        name: Name of the method.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.
     """
 
@@ -47,9 +47,14 @@ class Method(abc.ABC):
         check_cost(self.cost)
 
     @property
-    def title(self) -> str:
-        """Its name, with what tells it from others of the same name."""
+    def row(self) -> str:
+        """Its row in tables: its name, and what changes the method; repetitions share a row."""
         return self.name
+
+    @property
+    def title(self) -> str:
+        """Its row, with what tells it from others of the same row."""
+        return self.row
 
     @abc.abstractmethod
     def choose(

@@ -24,7 +24,7 @@ class RandomPolicy(MethodAtCost):
 
     @property
     def title(self):
-        return f"{self.name} {self.draw + 1}"
+        return f"{self.row} {self.draw + 1}"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
         generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)

@@ -8,106 +8,45 @@ from typing import Any, ClassVar
 import keras
 
 from swr_keras.methods.method import Method, MethodAtCost
+from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy, check_reading, check_target_cost
-from swr_keras.training.fit import Fit, SearchFit
+from swr_keras.training.fit import Fit
 from swr_keras.training.given_data import GivenData
-from swr_keras.training.policy_search import PolicySearch
+from swr_keras.training.joint_search import JointSearch
 from swr_keras.training.refinement import SuperNetLoss, refine
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
 
-_SUPERNET_EPOCHS = 10
+STARTS = ("zero", "supernet")
 _MEASURED_EXAMPLES = 256
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PolicyLearning:
-    """How the policies of every target cost are learned (stage 1).
-
-    Attributes:
-        supernet: How the super-net is trained; 10 epochs, or as many as make 200 steps, by default.
-        sample_gates: Whether it trains with gates drawn for each batch, or with all of them open.
-        search: How the policy network is trained against it.
-
-    Source: section 2.3 of arXiv 2302.13435.
-    """
-
-    supernet: Fit = Fit()
-    sample_gates: bool = True
-    search: SearchFit = SearchFit()
-
-    def resolved(self, base: keras.Model, task: Task) -> "PolicyLearning":
-        """Returns it with the numbers that depend on the base and the data filled in."""
-        return dataclasses.replace(
-            self, supernet=self.supernet.resolved(base, task, usual_epochs=_SUPERNET_EPOCHS)
-        )
-
-    def plan(self, task: Task) -> dict[str, tuple[int, int]]:
-        """Returns epochs and examples of "super-net" and "policy search"."""
-        return {
-            "super-net": self.supernet.plan(task, _SUPERNET_EPOCHS),
-            "policy search": self.search.plan(),
-        }
-
-    def run(
-        self,
-        base: keras.Model,
-        task: Task,
-        *,
-        batch_norm: str,
-        cost: str,
-        seed: int = 0,
-        head: str | None = None,
-        states: tuple[str | os.PathLike, str | os.PathLike] | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-        verbose: str | int = "auto",
-    ) -> tuple[PolicySearch, dict[str, list[dict[str, float]]]]:
-        """Trains a super-net and the policy network against it.
-
-        Args:
-            base, task, seed, head, callbacks, verbose: As for `Method.adapt`.
-            batch_norm: What of batch norm is the task's.
-            cost: What costs are shares of.
-            states: Files from which the two trainings go on after an interruption.
-
-        Returns:
-            The search, whose `policies` answer for every cost, and the logs of the epochs of
-            "super-net" and "policy search".
-        """
-        settings = self.resolved(base, task)
-        common: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
-        supernet_state, search_state = states or (None, None)
-        supernet = SuperNet(
-            base,
-            num_classes=task.num_classes,
-            batch_norm=batch_norm,
-            head=head,
-            sample_gates=self.sample_gates,
-            seed=seed,
-        )
-        logs = {
-            "super-net": settings.supernet.run(
-                supernet, task, mixed_validation=True, state=supernet_state, **common
-            )
-        }
-        search = PolicySearch(supernet, cost=cost, seed=seed)
-        logs["policy search"] = self.search.run(
-            search, task, self.supernet.batch_size, state=search_state, **common
-        )
-        return search, logs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SWR(MethodAtCost):
     """Learns which layers to change at a target cost, and trains these from zero deltas.
 
+    Not staged, the policy network and the deltas of one target cost are trained together, as `fit`
+    says for the deltas and `learning.search` for the policy network, and nothing else is trained:
+    each step asks for that cost; the policy is read once, at the end; the task model has the
+    deltas, the head and the batch norm of that training, without the deltas of layers that the
+    policy leaves to the base.
+
     Attributes:
         learning: How the policies are learned.
         reading: `"budget"` or `"threshold"`, see `Policy.from_probabilities`; or `"refined"`, the
             best found on the super-net, see `training.refinement.refine`.
         tries: Policies that `"refined"` tries.
+        start: What the task model starts from: `"zero"` deltas, a new head and the base's batch
+            norm, or what the `"supernet"` has of all three (the paper's ablation "+ super-net
+            weight").
+        staged: Whether policies are learned before the task model is trained (`False` is the
+            paper's ablation "not staged").
+        variant: What else tells it from other rows of a table, such as "all gates open".
+
+    Raises:
+        ValueError: For a setting of a stage that `staged=False` doesn't have.
 
     Source: section 2 of arXiv 2302.13435, which reads by threshold.
     """
@@ -117,14 +56,104 @@ class SWR(MethodAtCost):
     learning: PolicyLearning = PolicyLearning()
     reading: str = "refined"
     tries: int = 100
+    start: str = "zero"
+    staged: bool = True
+    variant: str = ""
 
     def __post_init__(self):
         super().__post_init__()
         check_reading(self.reading)
         if self.tries < 1:
             raise ValueError(f"`tries` must be at least 1. Received: {self.tries}.")
+        if self.start not in STARTS:
+            raise ValueError(f"`start` must be one of {STARTS}. Received: {self.start!r}.")
+        if not self.staged:
+            self._check_one_stage()
+
+    def _check_one_stage(self):
+        if self.reading == "refined":
+            raise ValueError(
+                "Policies are refined before the task model is trained, which staged=False leaves "
+                "out. Received: reading='refined'. Choose 'budget' or 'threshold'."
+            )
+        if self.start != "zero" or self.first_layer is not None or self.learning.joint:
+            raise ValueError(
+                "With staged=False there is one training, of every layer, which starts from zero. "
+                f"Received: start={self.start!r}, first_layer={self.first_layer!r}, "
+                f"learning.joint={self.learning.joint}. Leave them at their defaults."
+            )
+
+    @property
+    def row(self):
+        parts = [
+            *([] if self.staged else ["not staged"]),
+            *self.search_differences,
+            *(["+ super-net weight"] if self.start == "supernet" else []),
+        ]
+        return self.name + "".join(f" {p}" if p.startswith("+") else f", {p}" for p in parts)
+
+    @property
+    def search_differences(self) -> tuple[str, ...]:
+        """What of its row is a matter of how its policies are learned."""
+        return (*self.learning.differences, *([self.variant] if self.variant else []))
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, callbacks=(), verbose="auto"):
+        common: dict[str, Any] = {"seed": seed, "head": head}
+        common |= {"callbacks": callbacks, "verbose": verbose}
+        if not self.staged:
+            return self._train_at_once(base, task, target_cost, **common)[0].policy
+        return self._search(base, task, target_cost, **common)[0]
+
+    def train(
+        self,
+        base: keras.Model,
+        task: Task,
+        *,
+        target_cost: float | None = None,
+        seed: int = 0,
+        head: str | None = None,
+        policy: Policy | None = None,
+        supernet: SuperNet | None = None,
+        state: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: str | int = "auto",
+    ) -> tuple[TaskModel, list[dict[str, float]]]:
+        """Trains the model of a task, and tells how it went; what isn't told is as for `Method`.
+
+        Args:
+            policy: The layers to change, where they are chosen already; of the staged method only.
+            supernet: With a `policy` and `start="supernet"`, the super-net it was chosen on.
+
+        Raises:
+            ValueError: Also for a policy without the super-net that the model is to start from,
+                and for a policy where none can be given.
+        """
+        check_target_cost(target_cost)
+        common: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
+        if not self.staged:
+            if policy is not None:
+                raise ValueError(
+                    "With staged=False the policy comes of the training. Leave `policy` out."
+                )
+            return self._train_at_once(
+                base, task, target_cost, seed=seed, head=head, state=state, **common
+            )
+        if policy is None:
+            policy, supernet = self._search(
+                base, task, target_cost, seed=seed, head=head, **common
+            )
+        model = self.build(base, policy, num_classes=task.num_classes, head=head, seed=seed)
+        if self.start == "supernet":
+            if supernet is None:
+                raise ValueError(
+                    "The model starts from a super-net (start='supernet'), and none came with the "
+                    "policy. Pass `supernet=`, or leave `policy` out to have both learned."
+                )
+            model.start_from(supernet.task_variables())
+        return model, self.fit.resolved(base, task).run(model, task, state=state, **common)
+
+    def _search(self, base, task, target_cost, *, seed, head, callbacks, verbose):
+        """Stage 1: the policy of a target cost, and the super-net it was learned against."""
         self.check(base, target_cost, head)
         search, _ = self.learning.run(
             base,
@@ -136,7 +165,21 @@ class SWR(MethodAtCost):
             callbacks=callbacks,
             verbose=verbose,
         )
-        return self.read(search.policies, search.supernet, task, target_cost, seed)[0]
+        supernet = search.supernet
+        return self.read(search.policies, supernet, task, target_cost, seed)[0], supernet
+
+    def _train_at_once(self, base, task, target_cost, *, seed, head, state=None, **common):
+        supernet = SuperNet(
+            base, num_classes=task.num_classes, batch_norm=self.batch_norm, head=head, seed=seed
+        )
+        search = JointSearch(supernet, target_cost=target_cost, cost=self.cost, seed=seed)
+        logs = self.learning.search.run_jointly(
+            search, task, self.fit.resolved(base, task), state=state, **common
+        )
+        policy = search.policy(target_cost, self.reading)
+        model = self.build(base, policy, num_classes=task.num_classes, head=head, seed=seed)
+        model.start_from(supernet.task_variables())
+        return model, logs
 
     def read(
         self,

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from swr_keras.training.checkpoint import Checkpoint
 from swr_keras.training.heads import default_loss, default_metrics
+from swr_keras.training.joint_search import JointSearch
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.task import Task
 
@@ -102,7 +103,7 @@ class Fit:
         return _fit(
             model,
             lambda epoch: task.training(self.batch_size, epoch),
-            self.learning_rate,
+            cosine_decay(self.learning_rate, self.epochs),
             self.epochs,
             state,
             steps_per_epoch=task.steps_per_epoch(self.batch_size),
@@ -125,11 +126,14 @@ class SearchFit:
         steps: Steps in all.
         learning_rate: Adam's first rate, which falls to 0 by a cosine.
         cost_weight: Factor of the cost loss (lambda of the paper).
+        weigh_layers: Whether the cost loss weighs layers by their sizes (w_l of the paper), or all
+            alike, see `PolicySearch.compile`.
     """
 
     steps: int = 400
     learning_rate: float = 5e-3
     cost_weight: float = 3.0
+    weigh_layers: bool = True
 
     def __post_init__(self):
         if self.steps < 1 or self.cost_weight <= 0 or self.learning_rate < 0:
@@ -157,6 +161,7 @@ class SearchFit:
             keras.optimizers.Adam(self.learning_rate),
             task.loss or default_loss(search.supernet, task.labels_spec),
             cost_weight=self.cost_weight,
+            weigh_layers=self.weigh_layers,
         )
         steps = max(self.steps // _SEARCH_EPOCHS, 1)
 
@@ -167,10 +172,52 @@ class SearchFit:
         return _fit(
             search,
             batches,
-            self.learning_rate,
+            cosine_decay(self.learning_rate, _SEARCH_EPOCHS),
             _SEARCH_EPOCHS,
             state,
             steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+
+    def run_jointly(
+        self,
+        search: JointSearch,
+        task: Task,
+        fit: Fit,
+        *,
+        state: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: str | int = "auto",
+    ) -> list[dict[str, float]]:
+        """Compiles and fits a joint search; arguments as for `Fit.run`.
+
+        The policy network has the rate of this search, all that the super-net owns that of `fit`.
+
+        Args:
+            fit: Epochs, size of the batches, and the super-net's rate; `resolved`.
+        """
+        policy, owned = keras.optimizers.Adam(), keras.optimizers.Adam()
+        network = {id(variable) for variable in search.network.trainable_variables}
+        search.compile(
+            keras.optimizers.MultiOptimizer(
+                lambda variable: policy if id(variable) in network else owned
+            ),
+            task.loss or default_loss(search.supernet, task.labels_spec),
+            metrics=_metrics(search.supernet, task),
+            cost_weight=self.cost_weight,
+            weigh_layers=self.weigh_layers,
+        )
+        search.optimizer.build(search.trainable_variables)
+        rates = [(policy, self.learning_rate), (owned, fit.learning_rate)]
+        return _fit(
+            search,
+            lambda epoch: task.training(fit.batch_size, epoch),
+            _CosineDecays(rates, fit.epochs),
+            fit.epochs,
+            state,
+            steps_per_epoch=task.steps_per_epoch(fit.batch_size),
+            validation_data=task.validation(mixed=True),
             callbacks=callbacks,
             verbose=verbose,
         )
@@ -186,7 +233,7 @@ def _metrics(model, task):
     return task.metrics
 
 
-def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, callbacks, **options):
+def _fit(model, batches: Callable[[int], Any], decay, epochs, state, callbacks, **options):
     checkpoint = Checkpoint(state) if state else None
     done = checkpoint.initial_epoch if checkpoint else 0
     history = model.fit(
@@ -194,7 +241,7 @@ def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, cal
         epochs=epochs,
         initial_epoch=done,
         callbacks=[
-            cosine_decay(learning_rate, epochs),
+            decay,
             *([checkpoint] if checkpoint else []),
             *callbacks,
         ],
@@ -210,5 +257,22 @@ def _fit(model, batches: Callable[[int], Any], learning_rate, epochs, state, cal
 def cosine_decay(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
     """Returns a callback that sets each epoch's rate on a half cosine from the first rate to 0."""
     return keras.callbacks.LearningRateScheduler(
-        lambda epoch, _: 0.5 * learning_rate * (1.0 + math.cos(math.pi * epoch / epochs))
+        lambda epoch, _: _on_cosine(learning_rate, epoch, epochs)
     )
+
+
+class _CosineDecays(keras.callbacks.Callback):
+    """Sets the rates of several optimizers likewise, each from a first rate of its own."""
+
+    def __init__(self, first_rates, epochs):
+        super().__init__()
+        self.first_rates = first_rates
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for optimizer, rate in self.first_rates:
+            optimizer.learning_rate = _on_cosine(rate, epoch, self.epochs)
+
+
+def _on_cosine(first, epoch, epochs):
+    return 0.5 * first * (1.0 + math.cos(math.pi * epoch / epochs))

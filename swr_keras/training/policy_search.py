@@ -60,7 +60,8 @@ class PolicySearch(keras.Model):
         self.cost = cost
         self.sizes = {path: unit.size(cost) for path, unit in supernet.units.items()}
         sizes = np.asarray(list(self.sizes.values()), "float32")
-        self.layer_weights = sizes / sizes.sum()
+        self.layer_weights = self.loss_weights = sizes / sizes.sum()
+        self.cost_grid: tuple[float, ...] = COST_GRID
         self.network = PolicyNetwork(len(self.sizes), hidden_units)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.temperature = self.add_weight(
@@ -80,12 +81,23 @@ class PolicySearch(keras.Model):
     def trainable_weights(self):
         return self.network.trainable_weights
 
-    def compile(self, *args, cost_weight=3.0, cost_form="l1", temperatures=(2.0, 0.5), **kwargs):
+    def compile(
+        self,
+        *args,
+        cost_weight=3.0,
+        cost_form="l1",
+        weigh_layers=True,
+        temperatures=(2.0, 0.5),
+        **kwargs,
+    ):
         """Configures the search; other arguments are those of `keras.Model.compile`.
 
         Args:
             cost_weight: Factor of the cost loss (lambda of the paper).
             cost_form: `"l1"` or `"l2"`, see `policy.cost_loss`.
+            weigh_layers: Whether a layer weighs in the cost loss as much as its share of all sizes
+                (w_l of the paper), or each as much as any other (its ablation "without w_l", which
+                trains for a share of the layers). Metrics and policies have the true cost.
             temperatures: Gumbel-softmax temperature at the first and the last step; `fit` lowers
                 it by a cosine between them, epoch by epoch if the number of steps isn't known.
         """
@@ -99,6 +111,9 @@ class PolicySearch(keras.Model):
         super().compile(*args, **kwargs)
         self.cost_weight = cost_weight
         self.cost_form = cost_form
+        count = len(self.layer_weights)
+        equal = np.full(count, 1 / count, "float32")
+        self.loss_weights = self.layer_weights if weigh_layers else equal
         self.temperatures = temperatures
         self.temperature.assign(temperatures[0])
 
@@ -106,9 +121,9 @@ class PolicySearch(keras.Model):
         """`keras.Model.fit`; warns if the policy learned doesn't follow the target cost."""
         callbacks = [_Annealing(self), *_as_list(callbacks)]
         history = super().fit(*args, callbacks=callbacks, **kwargs)
-        error = self.grid_error()
+        error = float(self._grid_error(self.loss_weights))
         if error > _TOLERANCE:
-            costs = ", ".join(f"{self._expected(c):.2f} for {c}" for c in COST_GRID)
+            costs = ", ".join(f"{self._expected(c):.2f} for {c}" for c in self.cost_grid)
             warnings.warn(
                 f"The policy doesn't follow the target cost: the expected cost is {costs} "
                 f"(mean error {error:.3f}). Raise the number of steps (more epochs or smaller "
@@ -125,42 +140,49 @@ class PolicySearch(keras.Model):
 
     def train_step(self, data):
         """One step on the policy network alone."""
-        variables = self.network.trainable_variables
+        variables = self.trainable_variables
         with tf.GradientTape() as tape:
-            loss, y_pred = self._objective(data)
+            loss, y_pred = self._objective(data, training=True)
             scaled = self.optimizer.scale_loss(loss)
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return self._updated_metrics(data, loss, y_pred)
 
     def test_step(self, data):
         """The objective of `train_step`, with costs and gates drawn in the same way."""
-        loss, y_pred = self._objective(data)
+        loss, y_pred = self._objective(data, training=False)
         return self._updated_metrics(data, loss, y_pred)
 
-    def _objective(self, data):
+    def _objective(self, data, training):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        costs = keras.random.uniform((_COST_DRAWS,), seed=self.seed_generator)
+        costs = self._drawn_costs(_COST_DRAWS)
         logits = self.network(costs)
         gates = gumbel_gates(logits[0], self.temperature, self.seed_generator)
-        y_pred = self.supernet(x, gates=gates)
+        y_pred = self._outputs(x, gates, training)
         task_loss = self.compute_loss(x, y, y_pred, sample_weight)
-        expected = expected_cost(ops.softmax(logits)[..., 0], self.layer_weights)
-        cost = cost_loss(expected, costs, self.cost_form)
+        probabilities = ops.softmax(logits)[..., 0]
+        expected = expected_cost(probabilities, self.layer_weights)
+        cost = cost_loss(expected_cost(probabilities, self.loss_weights), costs, self.cost_form)
         self.task_loss.update_state(task_loss * replicas, sample_weight=batch_size(x))
         self.cost_loss.update_state(cost, sample_weight=batch_size(x))
         self.expected_cost.update_state(ops.mean(expected))
         return task_loss + self.cost_weight * cost / replicas, y_pred
 
+    def _drawn_costs(self, count):
+        return keras.random.uniform((count,), seed=self.seed_generator)
+
+    def _outputs(self, inputs, gates, training):
+        return self.supernet(inputs, gates=gates)
+
     def _updated_metrics(self, data, loss, y_pred):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         update_loss(self, loss, x)
-        self.tracking_error.update_state(self._grid_error())
+        self.tracking_error.update_state(self._grid_error(self.layer_weights))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def grid_error(self) -> float:
         """Returns the mean of |expected cost - c| over costs c from 0.05 to 0.9."""
-        return float(self._grid_error())
+        return float(self._grid_error(self.layer_weights))
 
     @property
     def policies(self) -> LearnedPolicies:
@@ -184,13 +206,13 @@ class PolicySearch(keras.Model):
             "policy network, `search.network.save(...)`, or its state, `save_weights(...)`."
         )
 
-    def _grid_error(self):
-        grid = ops.convert_to_tensor(COST_GRID, "float32")
-        expected = expected_cost(self.network.probabilities(grid), self.layer_weights)
+    def _grid_error(self, weights):
+        grid = ops.convert_to_tensor(self.cost_grid, "float32")
+        expected = expected_cost(self.network.probabilities(grid), weights)
         return ops.mean(ops.abs(expected - grid))
 
     def _expected(self, cost):
-        return float(np.sum(self.probabilities(cost) * self.layer_weights))
+        return float(np.sum(self.probabilities(cost) * self.loss_weights))
 
 
 @keras.saving.register_keras_serializable(package="swr_keras")

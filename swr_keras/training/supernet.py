@@ -33,15 +33,15 @@ class SuperNet(TransferModel):
         self.sample_gates = sample_gates
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=None, gates=None):
+    def call(self, inputs, training=None, gates=None, keep_statistics=False):
         """Outputs with every gate open or, in training with `sample_gates`, with gates drawn.
 
         Args:
-            gates: `(num_units,)`, in the order of `units`: a training pass with these gates, of
-                which batch norm keeps no statistics.
+            gates: `(num_units,)`, in the order of `units`: a training pass with these gates.
+            keep_statistics: Whether batch norm keeps the statistics of that pass.
         """
         if gates is not None:
-            return self._run(inputs, gates, keep_statistics=False)
+            return self._run(inputs, gates, keep_statistics=keep_statistics)
         if training and self.sample_gates:
             return self._run(inputs, self._drawn_gates(), keep_statistics=True)
         return super().call(inputs, training=training)

@@ -1,5 +1,8 @@
 """What the super-net and the task model share: a reparametrized copy of the base, and its step."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import tree
@@ -69,6 +72,25 @@ class TransferModel(keras.Model):
         """
         own = self.task_variables().items()
         return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
+
+    def start_from(self, values: Mapping[str, Any]) -> None:
+        """Gives the task's variables the values of these names, of which there may be more.
+
+        Args:
+            values: Variables or arrays, named as by `task_variables`; those of a super-net of the
+                same base, head and `batch_norm` have all.
+
+        Raises:
+            ValueError: If one is missing; this model stays as it was.
+        """
+        own = self.task_variables()
+        if missing := sorted(own.keys() - values.keys()):
+            raise ValueError(
+                f"A {type(self).__name__} starts from values of all that is the task's. Missing: "
+                f"{missing[:6]}. Give those of a super-net of the same base and `batch_norm`."
+            )
+        for name, variable in own.items():
+            variable.assign(values[name])
 
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`, of a model with the same layers open.
