@@ -13,6 +13,15 @@ import keras
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.task import MeasuredTask
 
+_NEW_DEFAULTS = (
+    ("first_layer", None),
+    ("start", "zero"),
+    ("staged", True),
+    ("variant", ""),
+    ("joint", False),
+    ("weigh_layers", True),
+)
+
 
 class Workplace(Protocol):
     """What a job finds around it.
@@ -109,4 +118,13 @@ def timed(logs: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
             title: round(sum(epoch["seconds"] for epoch in epochs), 1)
             for title, epochs in logs.items()
         },
+    }
+
+
+def without_new_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out what jobs did without before there was such a setting, so that digests stay."""
+    return {
+        name: without_new_defaults(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if (name, value) not in _NEW_DEFAULTS
     }

@@ -71,7 +71,9 @@ class Result:
             or the base tried on it) or "int8" (such a model was converted).
         title: What the job is, for people; unique in a run.
         task: Name of the task; "base" for a base.
-        method: Name of the method, as in tables; empty for a base and a search.
+        method: Row of the method in tables, `Method.row`; empty for a base and a search.
+        differences: Of a search and a policy, what tells them from others of the same task, see
+            `SWR.search_differences`.
         target_cost: Share of the parameters that the task was to own; `None` where there is none.
         achieved_cost: Share that it owns.
         changed_layers: Paths of the layers that it changes.
@@ -97,6 +99,7 @@ class Result:
     title: str
     task: str
     method: str = ""
+    differences: tuple[str, ...] = ()
     target_cost: float | None = None
     achieved_cost: float | None = None
     changed_layers: tuple[str, ...] | None = None

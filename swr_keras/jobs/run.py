@@ -103,10 +103,15 @@ class Run:
             rows.setdefault((result.name, result.target_cost), []).append(result)
         return rows
 
+    def search(self, name: str, differences: tuple[str, ...] = ()) -> Result | None:
+        """Returns the result of a task's search: SWR's own, or one with these `differences`."""
+        results = [r for r in self.results if r.task == name and r.policy_curve]
+        return next((r for r in results if r.differences == differences), None)
+
     def policy_curve(self, name: str) -> dict[str, Any] | None:
-        """Returns the curve of a task's first search, if it has one."""
-        curves = [r.policy_curve for r in self.results if r.task == name and r.policy_curve]
-        return curves[0] if curves else None
+        """Returns the curve of a task's search, if it has one."""
+        found = self.search(name)
+        return found.policy_curve if found else None
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes `results.json` into a folder, whole or not at all."""

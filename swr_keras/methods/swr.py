@@ -11,7 +11,6 @@ from swr_keras.methods.method import Method, MethodAtCost
 from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy, check_reading, check_target_cost
-from swr_keras.training.fit import Fit
 from swr_keras.training.given_data import GivenData
 from swr_keras.training.joint_search import JointSearch
 from swr_keras.training.refinement import SuperNetLoss, refine
@@ -139,9 +138,7 @@ class SWR(MethodAtCost):
                 base, task, target_cost, seed=seed, head=head, state=state, **common
             )
         if policy is None:
-            policy, supernet = self._search(
-                base, task, target_cost, seed=seed, head=head, **common
-            )
+            policy, supernet = self._search(base, task, target_cost, seed=seed, head=head, **common)
         model = self.build(base, policy, num_classes=task.num_classes, head=head, seed=seed)
         if self.start == "supernet":
             if supernet is None:

@@ -13,7 +13,8 @@ from swr_keras.files import read_json
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.int8 import BASE_INT8, ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job
-from swr_keras.jobs.model import AdaptModel, ChoosePolicy, LearnPolicies, TryBase
+from swr_keras.jobs.model import AdaptModel, TryBase
+from swr_keras.jobs.policies import ChoosePolicy, LearnPolicies
 from swr_keras.model_files import load_model
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.tasks.pack import fingerprint

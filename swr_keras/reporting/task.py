@@ -77,7 +77,7 @@ class TaskView:
 def task_view(run: Run, task: TaskFacts) -> TaskView:
     """Describes a task and its results."""
     compared = arms(run, task)
-    search = next((r for r in run.results if r.task == task.name and r.policy_curve), None)
+    search = run.search(task.name)
     return TaskView(
         facts=task,
         per_byte=figures.accuracy_per_byte(compared, task.name) if compared else None,
@@ -126,7 +126,7 @@ def _losses(run, task):
     return [
         Losses(f"{r.target_cost:g}", **{name: f"{r.policy_losses[name]:.3f}" for name in LOSSES})
         for r in run.results
-        if r.task == task.name and r.policy_losses is not None
+        if r.task == task.name and r.policy_losses is not None and not r.differences
     ]
 
 

@@ -103,7 +103,8 @@ class Fit:
         return _fit(
             model,
             lambda epoch: task.training(self.batch_size, epoch),
-            cosine_decay(self.learning_rate, self.epochs),
+            cosine_decay,
+            self.learning_rate,
             self.epochs,
             state,
             steps_per_epoch=task.steps_per_epoch(self.batch_size),
@@ -172,7 +173,8 @@ class SearchFit:
         return _fit(
             search,
             batches,
-            cosine_decay(self.learning_rate, _SEARCH_EPOCHS),
+            cosine_decay,
+            self.learning_rate,
             _SEARCH_EPOCHS,
             state,
             steps_per_epoch=steps,
@@ -213,7 +215,8 @@ class SearchFit:
         return _fit(
             search,
             lambda epoch: task.training(fit.batch_size, epoch),
-            _CosineDecays(rates, fit.epochs),
+            _CosineDecays,
+            rates,
             fit.epochs,
             state,
             steps_per_epoch=task.steps_per_epoch(fit.batch_size),
@@ -233,7 +236,7 @@ def _metrics(model, task):
     return task.metrics
 
 
-def _fit(model, batches: Callable[[int], Any], decay, epochs, state, callbacks, **options):
+def _fit(model, batches: Callable[[int], Any], decay, rate, epochs, state, callbacks, **options):
     checkpoint = Checkpoint(state) if state else None
     done = checkpoint.initial_epoch if checkpoint else 0
     history = model.fit(
@@ -241,7 +244,7 @@ def _fit(model, batches: Callable[[int], Any], decay, epochs, state, callbacks, 
         epochs=epochs,
         initial_epoch=done,
         callbacks=[
-            decay,
+            decay(rate, epochs),
             *([checkpoint] if checkpoint else []),
             *callbacks,
         ],
