@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from swr_keras.jobs.intervals import mean_interval, paired_difference
 from swr_keras.jobs.result import CLASSIFIER, CLASSIFIER_AND_NORM, FINE_TUNING, SWR
 from swr_keras.jobs.run import Run, TaskFacts
 
@@ -68,8 +68,7 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
         where = f" on {base}" if len(bases) > 1 else ""
         tasks = _grouped(members, lambda entry: entry.task.name).values()
         folded = [entry for group in tasks for entry in _by_fold(group)]
-        repeats = _grouped(folded, lambda entry: (entry.seed, entry.fold))
-        sections += _surpluses(list(repeats.values()), where)
+        sections += _surpluses(folded, where)
     return "\n\n".join(sections)
 
 
@@ -192,24 +191,29 @@ def _test(run, method):
     return next((row["testing_accuracy"] for (name, _), row in run.items() if name == method), None)
 
 
-def _surpluses(repeats, where):
-    every = {row for entries in repeats for entry in entries for row in entry.rows}
+def _surpluses(entries, where):
+    every = {row for entry in entries for row in entry.rows}
     costs = sorted(cost for name, cost in every if name == SWR and cost is not None)
     for control in _CONTROLS:
         parts = []
         for cost in costs:
-            each = [fmean(found) for runs in repeats if (found := _points(runs, control, cost))]
-            if each:
-                count = _repeats(len(each), repeats[0][0].fold)
-                parts.append(f"{_interval(each, '+.1f')} at c = {cost:g} ({count})")
+            surplus = paired_difference(
+                _percents(entries, SWR, cost), _percents(entries, control, cost)
+            )
+            if surplus:
+                count = _repeats(surplus.count, entries[0].fold)
+                parts.append(f"{surplus:+.1f} at c = {cost:g} ({count})")
         if parts:
             yield f"Test accuracy of SWR minus {control}{where}, in points: {', '.join(parts)}."
 
 
-def _points(entries, control, cost):
-    """By how many points SWR surpasses a control in each of the entries that have both."""
-    pairs = [[_accuracy(entry.rows, name, cost) for name in (SWR, control)] for entry in entries]
-    return [100 * (ours - theirs) for ours, theirs in pairs if None not in (ours, theirs)]
+def _percents(entries, method, cost):
+    """Test accuracy of a method by seed (or fold) and task, where it's known."""
+    found = {
+        ((entry.seed, entry.fold), entry.task.name): _accuracy(entry.rows, method, cost)
+        for entry in entries
+    }
+    return {key: 100 * accuracy for key, accuracy in found.items() if accuracy is not None}
 
 
 def _accuracy(rows, method, cost):
@@ -229,10 +233,7 @@ def _known(values: Sequence[float], form: str) -> str:
 
 
 def _interval(values: Sequence[float], form: str) -> str:
-    if np.isnan(values).any() or len(values) < 2:
-        return _known(values, form)
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f"{fmean(values):{form}} ± {format(half, form.lstrip('+'))}"
+    return "" if np.isnan(values).any() else format(mean_interval(values), form)
 
 
 def _check_alike(entries):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from swr_keras.accounting.summary import summary
+from swr_keras.accounting import owned_parameters, summary
 from swr_keras.files import write_atomically
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job, timed, without_new_defaults
@@ -75,6 +75,7 @@ class AdaptModel(Job):
         save_model(model.merge(check_on=task.calibration(_CHECKED)), folder / "model.keras")
         model.pack().save(folder / "task.swr.safetensors")
         write_atomically(folder / "policy.json", model.policy.to_json().encode())
+        costs = summary(model, input_shape=task.input_shape)
         measured = measure(model, task)
         del measured["confusion"]
         return Result(
@@ -85,8 +86,10 @@ class AdaptModel(Job):
             target_cost=model.policy.target_cost,
             achieved_cost=model.policy.achieved_cost,
             changed_layers=model.policy.selected_layers,
+            owned_parameters=owned_parameters(model.task_variables(), model.head_path),
             owned_bytes=sum(np.asarray(own).nbytes for own in model.task_variables().values()),
-            flash_bytes=summary(model, input_shape=task.input_shape).flash_bytes,
+            flash_bytes=costs.flash_bytes,
+            multiplies=costs.multiplies,
             batch_norm=model.batch_norm,
             **measured,
             **timed({"training": logs}),

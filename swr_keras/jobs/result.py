@@ -77,8 +77,10 @@ class Result:
         target_cost: Share of the parameters that the task was to own; `None` where there is none.
         achieved_cost: Share that it owns.
         changed_layers: Paths of the layers that it changes.
+        owned_parameters: Parameters that it owns, see `accounting.owned_parameters`.
         owned_bytes: Bytes of what it owns, in float32.
         flash_bytes: Bytes that one more such task takes in flash, see `accounting.summary`.
+        multiplies: Multiplies for one example, see `accounting.summary`.
         batch_norm: What of batch norm is the task's, see `layers.TaskNormalization`; empty for a
             base and a search.
         validation_accuracy, testing_accuracy: Shares of right answers, in [0, 1].
@@ -103,8 +105,10 @@ class Result:
     target_cost: float | None = None
     achieved_cost: float | None = None
     changed_layers: tuple[str, ...] | None = None
+    owned_parameters: int | None = None
     owned_bytes: int | None = None
     flash_bytes: int | None = None
+    multiplies: int | None = None
     batch_norm: str = ""
     validation_accuracy: float | None = None
     testing_accuracy: float | None = None

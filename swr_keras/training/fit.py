@@ -254,7 +254,8 @@ def _fit(model, batches: Callable[[int], Any], decay, rate, epochs, state, callb
     if checkpoint:
         return checkpoint.history
     names = history.history
-    return [dict(zip(names, values, strict=True)) for values in zip(*names.values(), strict=True)]
+    rows = zip(*names.values(), strict=True)
+    return [dict(zip(names, map(float, values), strict=True)) for values in rows]
 
 
 def cosine_decay(learning_rate: float, epochs: int) -> keras.callbacks.Callback:

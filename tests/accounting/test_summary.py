@@ -57,6 +57,14 @@ def test_multiplies_of_bcresnet(tau, convolutions, head, dropped):
     assert found.dropped_multiplies == dropped
 
 
+@pytest.mark.parametrize(("frames", "positions"), [(101, 4_040), (225, 9_000)])
+def test_multiplies_of_res15(frames, positions):
+    found = summary(swr.backbones.res15(input_shape=(frames, 40, 1)))
+    assert found.multiplies == (405 + 236_925) * positions + 45 * 12
+    assert (found.dropped_multiplies, found.uncounted) == (0, ())
+    assert frames != 101 or round(found.multiplies / 1e6, 1) == 958.8
+
+
 def test_parameters_of_bcresnet_are_the_published_ones():
     base = swr.backbones.bcresnet(1)
     for model in (base, swr.SuperNet(base)):
