@@ -150,8 +150,8 @@ def swr_jobs(
 ) -> list[Job]:
     """Returns the jobs of SWR and ablations of it at each cost, each after those that it needs.
 
-    Policies are learned once for all costs, and once for all methods that learn them alike; those
-    that read them alike share the choice, too.
+    Policies are learned once for all costs, and once for all methods whose rows don't tell them
+    apart in that; those that read them alike share the choice, too.
 
     Args:
         methods: Settings of SWR, told apart by their rows in tables.
@@ -166,7 +166,13 @@ def swr_jobs(
     common: dict[str, Any] = {"task": task, "data": data, "seed": seed}
 
     def once(job):
-        return found.setdefault(job.digest(), job)
+        known = found.setdefault(job.title, job)
+        if known.digest() != job.digest():
+            raise ValueError(
+                f"Settings of SWR that differ need rows of their own. Received two of '{job.title}'"
+                ". Tell them apart by `variant`."
+            )
+        return known
 
     for method, cost in itertools.product(methods, target_costs):
         choice = None
@@ -183,10 +189,4 @@ def swr_jobs(
                 ChoosePolicy(search=once(search), method=method, target_cost=cost, **common)
             )
         once(AdaptModel(base=base, method=method, target_cost=cost, choice=choice, **common))
-    titles = [job.title for job in found.values()]
-    if repeated := sorted({title for title in titles if titles.count(title) > 1}):
-        raise ValueError(
-            f"Settings of SWR that differ need rows of their own. Received twice: {repeated}. "
-            "Tell them apart by `variant`."
-        )
     return list(found.values())
