@@ -15,6 +15,7 @@ from swr_keras.jobs.run import Run, TaskFacts
 
 _WITHOUT_COST = (CLASSIFIER, CLASSIFIER_AND_NORM)
 _CONTROLS = ("random policy", "last layers first", *_WITHOUT_COST)
+_ABLATIONS = (f"{SWR}, ", f"{SWR} + ")
 _BACKBONE = ("pretrained", "backbone")
 _PATHS = ("base", "data_dir", "noise_dir", "output_dir", "test_dir", "unheard_noise_dir")
 _AVERAGED = ("validation_accuracy", "testing_accuracy", "achieved_cost", "flash_bytes")
@@ -42,9 +43,9 @@ def comparison(runs: Iterable[Run], defaults: Mapping[str, Any] | None = None) -
     runs; the interval is Student's over runs. Of a cross-validation, the seeds of a fold are
     averaged first, and the interval is over folds. *Share of the gap* is (accuracy -
     classifier-only) / (fine-tuning all - classifier-only) on the test examples, run by run, where
-    fine-tuning all is the better. Below the tables stands by how much SWR surpasses its controls:
-    the mean over tasks of each seed (or fold), averaged over seeds, since tasks of a seed share
-    their base.
+    fine-tuning all is the better. Below the tables stands by how much SWR surpasses its controls
+    and ablations: the mean over tasks of each seed (or fold), averaged over seeds, since tasks of a
+    seed share their base.
 
     Args:
         runs: The runs.
@@ -194,7 +195,8 @@ def _test(run, method):
 def _surpluses(entries, where):
     every = {row for entry in entries for row in entry.rows}
     costs = sorted(cost for name, cost in every if name == SWR and cost is not None)
-    for control in _CONTROLS:
+    ablations = {name for name, _ in every if name.startswith(_ABLATIONS)}
+    for control in (*_CONTROLS, *sorted(n for n in ablations if not n.endswith(" int8"))):
         parts = []
         for cost in costs:
             surplus = paired_difference(

@@ -74,6 +74,18 @@ def test_surplus_over_a_control_is_averaged_over_the_tasks_of_each_seed(run):
     assert "+5.0 at c = 0.1 (1 seed)." in comparison(runs[:1])
 
 
+def test_surplus_over_an_ablation_is_told_like_that_over_a_control(run, make_model):
+    def with_ablation(seed, accuracy):
+        one = run(seed, 0.8)
+        other = make_model("english", "SWR, not staged", accuracy, 0.1, "ab")
+        return dataclasses.replace(one, results=(*one.results, other))
+
+    table = comparison([with_ablation(0, 0.7), with_ablation(1, 0.75)])
+    assert "SWR minus SWR, not staged, in points: +7.5 ± 31.8 at c = 0.1 (2 seeds)." in table
+    assert rows(table)["SWR"]["test"] == "80.0 ± 0.0"
+    assert rows(table)["SWR, not staged"]["test"] == "72.5 ± 31.8"
+
+
 def test_backbones_are_tables_of_one_comparison(run):
     runs = [run(seed, 0.7 + 0.1 * seed, backbone=b) for b in ("small", "large") for seed in (0, 1)]
     table = comparison(runs)
