@@ -17,6 +17,7 @@ from swr_keras.layers.conversion import (
     merge,
     policy_layers,
 )
+from swr_keras.layers.masks import MASK, mask_bytes
 from swr_keras.layers.normalization import STATISTICS, TaskNormalization
 from swr_keras.layers.reparametrized import ReparametrizedLayer
 from swr_keras.layers.units import channel_bytes, folded_norms, kernel_bytes
@@ -36,7 +37,8 @@ class LayerSummary:
         parameters: Weights it has in the merged model, besides `statistics`.
         statistics: Moving means and variances of batch norm.
         gate: Whether its gate is open; `None` for a layer without one.
-        owned_bytes: Bytes of what the task owns of it in float32; `None` in a plain model.
+        owned_bytes: Bytes of what the task owns of it in float32, of a mask in bits; `None` in a
+            plain model.
         flash_bytes: Bytes of it that one more task takes in flash as int8, see `summary`; `None` in
             a plain model.
         multiplies: Multiplies for one example, see `summary`; `None` where the rule says nothing.
@@ -79,7 +81,7 @@ class Summary:
 
     @property
     def owned_bytes(self) -> int | None:
-        """Bytes of what the task owns in float32; `None` for a plain model."""
+        """Bytes of what the task owns, as a pack holds it; `None` for a plain model."""
         return _sum_of_known(row.owned_bytes for row in self.rows)
 
     @property
@@ -182,7 +184,8 @@ def summary(
     norm that is folded into it, is the task's, and for each channel, or pair of channel and
     sub-band, of other batch norm that is the task's, which runs as a depthwise convolution. What is
     the base's keeps the base's activation scales. Not counted are a pointer an operator, and some
-    40 bytes for each operator that changes.
+    40 bytes for each operator that changes. A masked kernel counts whole, since these devices don't
+    apply masks; in the pack it takes a bit a weight.
 
     A task owns, in a `TransferModel` (super-net, task model), its `task_variables`. In another
     reparametrized model it owns the deltas of layers with an open gate, what the batch norm modes
@@ -235,7 +238,7 @@ def _row(path, layer, calls, owned, flash_bytes):
         parameters=parameters,
         statistics=statistics,
         gate=None if gate is None else bool(gate.numpy() > 0),
-        owned_bytes=None if owned is None else _FLOAT32_BYTES * sum(map(_size, owned)),
+        owned_bytes=None if owned is None else sum(map(_stored_bytes, owned)),
         flash_bytes=flash_bytes,
         multiplies=sum(kept for kept, _ in counted) if counted == multiplies else None,
         dropped_multiplies=sum(dropped for _, dropped in counted),
@@ -328,6 +331,12 @@ def _sum_of_known(values):
 
 def _size(variable) -> int:
     return math.prod(variable.shape)
+
+
+def _stored_bytes(variable) -> int:
+    """Bytes of a variable in a pack: a bit for each weight of a mask, else as float32."""
+    is_mask = variable.name.endswith(MASK)
+    return mask_bytes(_size(variable)) if is_mask else _FLOAT32_BYTES * _size(variable)
 
 
 def _cells(row: LayerSummary) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from swr_keras.accounting import owned_parameters, summary
 from swr_keras.files import write_atomically
@@ -73,7 +72,8 @@ class AdaptModel(Job):
         folder = self.folder(place)
         folder.mkdir(parents=True, exist_ok=True)
         save_model(model.merge(check_on=task.calibration(_CHECKED)), folder / "model.keras")
-        model.pack().save(folder / "task.swr.safetensors")
+        pack = model.pack()
+        pack.save(folder / "task.swr.safetensors")
         write_atomically(folder / "policy.json", model.policy.to_json().encode())
         costs = summary(model, input_shape=task.input_shape)
         measured = measure(model, task)
@@ -87,7 +87,7 @@ class AdaptModel(Job):
             achieved_cost=model.policy.achieved_cost,
             changed_layers=model.policy.selected_layers,
             owned_parameters=owned_parameters(model.task_variables(), model.head_path),
-            owned_bytes=sum(np.asarray(own).nbytes for own in model.task_variables().values()),
+            owned_bytes=pack.num_bytes,
             flash_bytes=costs.flash_bytes,
             multiplies=costs.multiplies,
             batch_norm=model.batch_norm,

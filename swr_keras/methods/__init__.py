@@ -2,24 +2,34 @@
 
 from swr_keras.methods.ablations import ablations
 from swr_keras.methods.classifier_only import ClassifierAndBatchNorm, ClassifierOnly
+from swr_keras.methods.depthwise_first import DepthwiseFirst
 from swr_keras.methods.fine_tuning_all import FineTuningAll
 from swr_keras.methods.fixed_policy import FixedPolicy
+from swr_keras.methods.gradient_selection import GradientSelection
 from swr_keras.methods.last_layers_first import LastLayersFirst
 from swr_keras.methods.method import Method
+from swr_keras.methods.piggyback import Piggyback
 from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.methods.random_policy import RandomPolicy
+from swr_keras.methods.sparse_update import SparseUpdate
 from swr_keras.methods.swr import SWR, transfer
+from swr_keras.methods.taps import TAPS
 
 __all__ = [
     "SWR",
+    "TAPS",
     "ClassifierAndBatchNorm",
     "ClassifierOnly",
+    "DepthwiseFirst",
     "FineTuningAll",
     "FixedPolicy",
+    "GradientSelection",
     "LastLayersFirst",
     "Method",
+    "Piggyback",
     "PolicyLearning",
     "RandomPolicy",
+    "SparseUpdate",
     "ablations",
     "transfer",
 ]

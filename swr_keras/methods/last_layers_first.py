@@ -15,4 +15,6 @@ class LastLayersFirst(MethodAtCost):
     name: ClassVar[str] = "last layers first"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        return self.in_order(base, target_cost, head, lambda count: np.linspace(0.0, 1.0, count))
+        return self.in_order(
+            base, target_cost, head, lambda units: np.linspace(0.0, 1.0, len(units))
+        )

@@ -3,20 +3,20 @@
 import abc
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from swr_keras.layers.units import policy_units
+from swr_keras.layers.units import PolicyUnit, policy_units
 from swr_keras.policy.budget import check_first_layer
 from swr_keras.policy.policy import Policy, check_cost, check_target_cost
 from swr_keras.training.fit import Fit
 from swr_keras.training.task import Task
 from swr_keras.training.task_model import TaskModel
 
-Rank = Callable[[int], np.ndarray]
+Rank = Callable[[Mapping[str, PolicyUnit]], Sequence[float] | np.ndarray]
 
 _LEAVES_NORMS = ("owned", "frozen")
 
@@ -91,10 +91,13 @@ class Method(abc.ABC):
             base, policy, num_classes=num_classes, batch_norm=self.batch_norm, head=head
         )
 
+    def units(self, base: keras.Model, head: str | None) -> dict[str, PolicyUnit]:
+        """Returns the policy units of a base by path, in the order of the model."""
+        return policy_units(base, head=head, batch_norm=self.batch_norm)
+
     def sizes(self, base: keras.Model, head: str | None) -> dict[str, int]:
         """Returns what each policy unit of a base costs, by path, in the order of the model."""
-        units = policy_units(base, head=head, batch_norm=self.batch_norm)
-        return {path: unit.size(self.cost) for path, unit in units.items()}
+        return {path: unit.size(self.cost) for path, unit in self.units(base, head).items()}
 
     def adapt(self, base: keras.Model, task: Task, **options: Any) -> TaskModel:
         """Trains the model of a task; arguments and errors are those of `train`.
@@ -186,13 +189,13 @@ class MethodAtCost(Method):
 
         Args:
             base, target_cost, head: As for `train`.
-            rank: Gives the ranks of so many layers, in [0, 1].
+            rank: Gives the ranks of the policy units, in [0, 1].
         """
-        sizes = self.sizes(base, head)
+        units = self.units(base, head)
         return Policy.from_probabilities(
-            list(sizes),
-            list(sizes.values()),
-            rank(len(sizes)).tolist(),
+            list(units),
+            [unit.size(self.cost) for unit in units.values()],
+            np.asarray(rank(units)).tolist(),
             target_cost,
             cost=self.cost,
             first_layer=self.first_layer,

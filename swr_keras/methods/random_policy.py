@@ -28,4 +28,4 @@ class RandomPolicy(MethodAtCost):
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
         generator = np.random.default_rng(seed * _MOST_DRAWS + self.draw)
-        return self.in_order(base, target_cost, head, generator.random)
+        return self.in_order(base, target_cost, head, lambda units: generator.random(len(units)))

@@ -52,3 +52,12 @@ def annealed_temperature(progress, start=2.0, end=0.5) -> float:
     """Temperature after a share `progress` of the training, by a cosine from start to end."""
     progress = min(max(progress, 0.0), 1.0)
     return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * progress))
+
+
+def straight_through(values, threshold):
+    """Returns 1.0 where a value is at least the threshold, else 0.0, with the gradient of `values`.
+
+    Source: Bengio et al., arXiv 1308.3432.
+    """
+    hard = ops.cast(values >= threshold, values.dtype)
+    return values + ops.stop_gradient(hard - values)

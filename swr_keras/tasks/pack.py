@@ -9,6 +9,7 @@ import numpy as np
 
 from swr_keras.graph import walk
 from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
+from swr_keras.layers.masks import with_deltas
 from swr_keras.layers.units import layers_of, policy_units
 from swr_keras.policy.policy import Policy
 from swr_keras.tensors import read_tensors, write_tensors
@@ -26,7 +27,8 @@ class TaskPack:
     checksum over all, so that a damaged file is never loaded.
 
     Attributes:
-        arrays: The task's variables by layer path and name, e.g. `"stem_conv/kernel_delta"`.
+        arrays: The task's variables by layer path and name, e.g. `"stem_conv/kernel_delta"`; of a
+            mask, such as `"stem_conv/kernel_mask"`, its bits, see `layers.masks.pack_mask`.
         policy: The layers it changes.
         num_classes: Outputs of its head.
         batch_norm: Batch norm mode it was trained with.
@@ -59,7 +61,7 @@ class TaskPack:
         units = policy_units(base, head=self.head, batch_norm=self.batch_norm)
         chosen = layers_of(units, self.policy.selected_layers)
         open_gates(model, chosen)
-        self.assign_to(task_variables(model, self.head, chosen))
+        self.assign_to(model, task_variables(model, self.head, chosen))
         return model
 
     def check_base(self, base: keras.Model):
@@ -72,30 +74,32 @@ class TaskPack:
                 "that the pack was trained on."
             )
 
-    def assign_to(self, variables: dict[str, keras.Variable]):
-        """Gives a task's variables the values of the pack.
+    def assign_to(self, model: keras.Model, variables: dict[str, keras.Variable]):
+        """Gives a task's variables the values of the pack; a mask becomes a delta.
+
+        Args:
+            model: The reparametrized model that the variables are of.
+            variables: What `task_variables` tells of it.
 
         Raises:
             ValueError: If an array is missing, unknown or of another shape.
         """
-        missing, unknown = (
-            sorted(variables.keys() - self.arrays),
-            sorted(self.arrays - variables.keys()),
-        )
+        arrays = with_deltas(self.arrays, model)
+        missing, unknown = sorted(variables.keys() - arrays), sorted(arrays - variables.keys())
         if missing or unknown:
             raise ValueError(
                 f"The pack does not fit its policy: missing arrays {missing}, unknown arrays "
                 f"{unknown}. Save the pack again from its task model."
             )
         wrong = {
-            name: f"{self.arrays[name].shape} instead of {tuple(variable.shape)}"
+            name: f"{arrays[name].shape} instead of {tuple(variable.shape)}"
             for name, variable in variables.items()
-            if self.arrays[name].shape != tuple(variable.shape)
+            if arrays[name].shape != tuple(variable.shape)
         }
         if wrong:
             raise ValueError(f"Arrays of the pack have wrong shapes: {wrong}.")
         for name, variable in variables.items():
-            variable.assign(self.arrays[name])
+            variable.assign(arrays[name])
 
     def save(self, path: str | os.PathLike):
         """Writes the pack as a safetensors file, whole or not at all."""

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from swr_keras.layers.conversion import gates as layer_gates
 from swr_keras.training.transfer_model import TransferModel, update_loss
 
 
@@ -41,9 +40,10 @@ class SuperNet(TransferModel):
             keep_statistics: Whether batch norm keeps the statistics of that pass.
         """
         if gates is not None:
-            return self._run(inputs, gates, keep_statistics=keep_statistics)
+            drawn = self._gated(self.units, gates)
+            return self._run(inputs, drawn, keep_statistics=keep_statistics)
         if training and self.sample_gates:
-            return self._run(inputs, self._drawn_gates(), keep_statistics=True)
+            return self._run(inputs, self._gated(self.units, self._drawn_gates()))
         return super().call(inputs, training=training)
 
     def test_step(self, data):
@@ -53,21 +53,6 @@ class SuperNet(TransferModel):
         y_pred = self(x, gates=self._drawn_gates())
         update_loss(self, self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def _run(self, inputs, gates, *, keep_statistics):
-        own = layer_gates(self.model)
-        drawn = zip(self.units.values(), ops.unstack(gates, len(self.units)), strict=True)
-        mapping = [(own[path], value) for unit, value in drawn for path in unit.layers]
-        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
-            outputs = self.model(inputs, training=True)
-        untouched = own.values() if keep_statistics else self.model.weights
-        untouched = {id(variable) for variable in untouched}
-        for variable in self.model.non_trainable_variables:
-            value = scope.get_current_value(variable)
-            if value is not None and id(variable) not in untouched:
-                variable.assign(value)
-        self.add_loss(scope.losses)
-        return outputs
 
     def _drawn_gates(self):
         share = keras.random.uniform((), seed=self.seed_generator)

@@ -57,15 +57,19 @@ class TaskModel(TransferModel):
                 f"'{policy.reading}').",
                 stacklevel=2,
             )
-        self.policy = policy
+        self._policy = policy
         self.base_fingerprint = fingerprint(base)
         self._open(policy.selected_layers, for_good=True)
 
+    @property
+    def policy(self) -> Policy:
+        """The layers that the task changes."""
+        return self._policy
+
     def pack(self) -> TaskPack:
         """Returns what makes this task of the base, as a value that can be saved."""
-        variables = self.task_variables()
         return TaskPack(
-            arrays={name: variable.numpy() for name, variable in variables.items()},
+            arrays=self._packed(),
             policy=self.policy,
             num_classes=self.num_classes,
             batch_norm=self.batch_norm,
@@ -89,5 +93,8 @@ class TaskModel(TransferModel):
             batch_norm=pack.batch_norm,
             head=pack.head,
         )
-        pack.assign_to(model.task_variables())
+        pack.assign_to(model.model, model.task_variables())
         return model
+
+    def _packed(self):
+        return {name: variable.numpy() for name, variable in self.task_variables().items()}

@@ -1,11 +1,11 @@
 """What the super-net and the task model share: a reparametrized copy of the base, and its step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import tree
+from keras import ops, tree
 
 from swr_keras.layers.conversion import (
     find_head,
@@ -32,7 +32,6 @@ class TransferModel(keras.Model):
     Attributes:
         model: The reparametrized model.
         units: What a policy decides on, by path, in the order of the model, see `policy_units`.
-        open_layers: Paths of the layers whose gate is open.
 
     Raises:
         ValueError: If `base` has several outputs; see also `reparametrize`.
@@ -49,11 +48,16 @@ class TransferModel(keras.Model):
         )
         self.num_classes = int(num_classes)
         self.units = policy_units(base, head=self.head_path, batch_norm=batch_norm)
-        self.open_layers: frozenset[str] = frozenset()
+        self._open_layers: frozenset[str] = frozenset()
         self.built = True
 
     def call(self, inputs, training=None):
         return self.model(inputs, training=training)
+
+    @property
+    def open_layers(self) -> frozenset[str]:
+        """Paths of the layers whose gate is open."""
+        return self._open_layers
 
     def task_variables(self) -> dict[str, keras.Variable]:
         """Returns every variable that is the task's own, by layer path and name.
@@ -70,7 +74,7 @@ class TransferModel(keras.Model):
         These are the deltas of layers with an open gate, the head and gamma and beta where batch
         norm leaves them to the task.
         """
-        own = self.task_variables().items()
+        own = self._trained().items()
         return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
 
     def start_from(self, values: Mapping[str, Any]) -> None:
@@ -91,6 +95,10 @@ class TransferModel(keras.Model):
             )
         for name, variable in own.items():
             variable.assign(values[name])
+
+    def _trained(self) -> dict[str, keras.Variable]:
+        """What training changes, by gradient or, as statistics, in passing."""
+        return self.task_variables()
 
     def load_weights(self, *args, **kwargs):
         """`keras.Model.load_weights`, of a model with the same layers open.
@@ -134,8 +142,32 @@ class TransferModel(keras.Model):
 
     def _open(self, units, *, for_good):
         """Opens the gates of these units and closes all others, see `open_gates`."""
-        self.open_layers = layers_of(self.units, units)
-        open_gates(self.model, self.open_layers, for_good=for_good)
+        self._open_layers = layers_of(self.units, units)
+        open_gates(self.model, self._open_layers, for_good=for_good)
+
+    def _gated(self, units: Iterable[str], values) -> list[tuple[keras.Variable, Any]]:
+        """Returns the gates of these units, each with its value of `(num_units,)`, for `_run`."""
+        own, units = gates(self.model), list(units)
+        pairs = zip(units, ops.unstack(values, len(units)), strict=True)
+        return [(own[path], value) for unit, value in pairs for path in self.units[unit].layers]
+
+    def _run(self, inputs, values: Sequence[tuple[keras.Variable, Any]], *, keep_statistics=True):
+        """A training pass with tensors in place of variables, through which gradients pass.
+
+        Args:
+            values: Variables of the model, which stay as they are, each with its tensor.
+            keep_statistics: Whether batch norm keeps the statistics of the batch.
+        """
+        with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
+            outputs = self.model(inputs, training=True)
+        replaced = [variable for variable, _ in values]
+        untouched = {id(each) for each in (replaced if keep_statistics else self.model.weights)}
+        for variable in self.model.non_trainable_variables:
+            value = scope.get_current_value(variable)
+            if value is not None and id(variable) not in untouched:
+                variable.assign(value)
+        self.add_loss(scope.losses)
+        return outputs
 
 
 def _output_of(base):
