@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.methods import SWR, LastLayersFirst, PolicyLearning, RandomPolicy
+from swr_keras.methods import (
+    SWR,
+    DepthwiseFirst,
+    GradientSelection,
+    LastLayersFirst,
+    PolicyLearning,
+    RandomPolicy,
+    SparseUpdate,
+)
 from swr_keras.training.fit import Fit, SearchFit
 from swr_keras.training.given_data import GivenData
 
@@ -19,6 +27,9 @@ METHODS = [
     dataclasses.replace(SEARCHED, reading="budget"),
     *(RandomPolicy(fit=FIT, draw=draw) for draw in range(2)),
     LastLayersFirst(fit=FIT),
+    DepthwiseFirst(fit=FIT),
+    SparseUpdate(fit=FIT),
+    GradientSelection(fit=FIT, head_fit=FIT),
 ]
 COST = 0.7
 
