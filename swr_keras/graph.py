@@ -68,7 +68,7 @@ def clone(
                 copies[id(operation)] = convert(operation)
                 pairs.append((operation, copies[id(operation)]))
             else:
-                copies[id(operation)] = _copy_operation(operation)
+                copies[id(operation)] = copy_operation(operation)
         return copies[id(operation)]
 
     copy = _rebuild(model, copied)
@@ -117,7 +117,8 @@ def live_config(layer: keras.Layer) -> dict[str, Any]:
     return config | {key: each for key, each in functions.items() if inspect.isfunction(each)}
 
 
-def _copy_operation(operation):
+def copy_operation(operation: Any) -> Any:
+    """Makes a new operation of the same arguments, or returns it where it can be shared."""
     try:
         return operation.from_config(operation.get_config())
     except NotImplementedError:  # Made with an array, say; it has no state, so it can be shared.
@@ -236,10 +237,11 @@ def _structure(model):
     copy = clone(model, copy_layer, lambda source, target: None)
     random.setstate(drawn)
     own = copy.inputs[0] if isinstance(copy, keras.Sequential) else copy.input
-    return trace(copy, tree.map_structure(_input_like, own))
+    return trace(copy, tree.map_structure(input_like, own))
 
 
-def _input_like(tensor):
+def input_like(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Makes an input of the same shape, dtype and name."""
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
 

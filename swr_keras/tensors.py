@@ -48,13 +48,18 @@ def write_tensors(
 
 
 def read_tensors(
-    path: str | os.PathLike, *, form: str, kind: str, cure: str, finite: bool = True
+    path: str | os.PathLike,
+    *,
+    form: str | tuple[str, ...],
+    kind: str,
+    cure: str,
+    finite: bool = True,
 ) -> tuple[dict[str, np.ndarray], Any]:
     """Reads what `write_tensors` wrote.
 
     Args:
         path: The file.
-        form: Its format.
+        form: Its format, or those it may have.
         kind: What it should be, for messages, such as "a task pack".
         cure: What to do if it isn't, for messages.
         finite: Whether all values must be finite.
@@ -76,14 +81,15 @@ def read_tensors(
 
 def _parsed(data, form, finite):
     metadata = _metadata(data)
-    if metadata.get("format") != form:
-        raise ValueError(f"its format is {str(metadata.get('format'))[:80]!r}, expected '{form}'")
+    forms, found = (form,) if isinstance(form, str) else form, metadata.get("format")
+    if found not in forms:
+        raise ValueError(f"its format is {str(found)[:80]!r}, expected '{forms[-1]}'")
     arrays = {}
     for name, tensor in safetensors.deserialize(data):
         values = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
         arrays[name] = values.reshape(tensor["shape"])
     about = metadata["about"]
-    if _digest(arrays, about, form) != metadata.get("sha256"):
+    if _digest(arrays, about, found) != metadata.get("sha256"):
         raise ValueError("its checksum is wrong")
     odd = [name for name, a in arrays.items() if finite and not np.isfinite(np.float64(a)).all()]
     if odd:

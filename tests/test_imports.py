@@ -10,15 +10,16 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "swr_keras"
 
-_GROUND = ("files", "tensors", "graph", "model_files", "version")
+_GROUND = ("files", "tensors", "graph", "splice", "model_files", "version")
 _TRAINED = (*_GROUND, "layers", "policy", "tasks", "training")
 MAY_IMPORT = {
     "version": (),
     "files": (),
     "graph": (),
+    "splice": ("graph",),
     "tensors": ("files",),
     "model_files": ("files", "graph"),
-    "layers": ("graph",),
+    "layers": ("graph", "splice"),
     "policy": ("files", "tensors"),
     "backbones": ("layers", "files"),
     "audio": ("files",),

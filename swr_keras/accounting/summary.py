@@ -189,7 +189,8 @@ def summary(
 
     A task owns, in a `TransferModel` (super-net, task model), its `task_variables`. In another
     reparametrized model it owns the deltas of layers with an open gate, what the batch norm modes
-    leave to it, and the head that `reparametrize` put in. A plain model doesn't say.
+    leave to it, the head that `reparametrize` put in and the layers of an extension.
+    A plain model doesn't say.
 
     Args:
         model: A Functional or built Sequential model, plain or reparametrized, possibly nested, or

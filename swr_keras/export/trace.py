@@ -17,6 +17,7 @@ from swr_keras.graph import (
     trace,
     walk,
 )
+from swr_keras.layers.routed_blocks import PER_EXAMPLE
 
 _TRAINING_ONLY = (
     layers.AlphaDropout,
@@ -84,7 +85,10 @@ def _is_identity(call):
 
 
 def check_exportable(model: keras.Model) -> None:
-    """Raises ValueError unless `model` is a built graph of layers with every size known."""
+    """Raises ValueError unless `model` is a built graph of layers with every size known.
+
+    What it computes must not depend on the example.
+    """
     if not is_graph(model) or getattr(model, "inputs", None) is None:
         raise ValueError(
             "Only built Functional and Sequential models, whose graph of layers is known, can be "
@@ -98,6 +102,13 @@ def check_exportable(model: keras.Model) -> None:
                 "A microcontroller needs fixed sizes. Received: model "
                 f"'{model.name}' with input shape {tensor.shape}. Rebuild it with every size but "
                 "the batch given and copy the weights with `set_weights`."
+            )
+    for path, layer in walk(model):
+        if isinstance(layer, PER_EXAMPLE):
+            raise ValueError(
+                f"Layer '{path}', a {type(layer).__name__}, decides for each example what is "
+                "computed, which TFLite Micro can't. Adapt the base by another method than "
+                "SpotTune for a device."
             )
 
 

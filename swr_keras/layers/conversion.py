@@ -19,6 +19,7 @@ from swr_keras.graph import (
 )
 from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
+from swr_keras.layers.extension import Extension
 from swr_keras.layers.output_path import calls_after, last_with_weights
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ def task_variables(
 ) -> dict[str, keras.Variable]:
     """Returns every variable of a reparametrized model that is the task's, by layer path and name.
 
-    These are the deltas of open layers, the head, and what the batch norm mode leaves to the task.
+    These are the deltas of open layers, the head, the layers of an extension, and what the batch
+    norm mode leaves to the task.
 
     Args:
         model: What `reparametrize` returned.
@@ -92,7 +94,7 @@ def task_variables(
     """
     variables: dict[str, keras.Variable] = {}
     for path, layer in walk(model):
-        if path == head:
+        if path == head or _is_plain(layer):
             own = {variable.name: variable for variable in layer.weights}
         elif isinstance(layer, normalization.TaskNormalization):
             own = layer.task_variables()
@@ -110,6 +112,7 @@ def reparametrize(
     num_classes: int | None = None,
     head: str | None = None,
     batch_norm: str = "statistics",
+    extension: Extension | None = None,
 ) -> keras.Model:
     """Copies a model into layers that compute with `W + s * dW`; the base is not touched.
 
@@ -124,19 +127,24 @@ def reparametrize(
         base: A built Functional or Sequential model.
         num_classes: If given, the head is replaced by a new, trainable one with so many outputs.
         head: Path of the head to replace, as for `find_head`; ignored without `num_classes`.
-        batch_norm: `"statistics"`, `"affine"`, `"frozen"` or `"owned"`, see `TaskNormalization`.
+        batch_norm: `"statistics"`, `"affine"`, `"shift"`, `"frozen"` or `"owned"`, see
+            `TaskNormalization`.
+        extension: Layers to add, which stay plain and can be trained in whole.
 
     Returns:
         A Functional or Sequential model.
 
     Raises:
         ValueError: If `base` is subclassed or not built, is reparametrized already, has no layer
-            to convert or one that changes frozen weights, or if the head or `num_classes` is
-            not one.
+            to convert or one that changes frozen weights, if the head or `num_classes` is not one,
+            or if the extension doesn't suit it.
     """
     normalization.check_mode(batch_norm)
     _check_base(base)
     _check_num_classes(num_classes)
+    added: frozenset[int] = frozenset()
+    if extension is not None:
+        base, added = _extended(base, extension)
     new_head: Any = None
     resized = False
     if num_classes is not None:
@@ -147,6 +155,8 @@ def reparametrize(
     def convert(layer):
         # A base frozen by `trainable = False` says so in the configuration of each layer.
         config = {**live_config(layer), "trainable": True}
+        if id(layer) in added and _is_plain(layer):
+            return layer.from_config(config)
         if layer is new_head:
             if resized:
                 config["units" if "units" in config else "filters"] = num_classes
@@ -239,18 +249,21 @@ def is_batch_norm(layer: keras.layers.Layer) -> bool:
 def frozen_layers(model: keras.Model) -> dict[str, keras.Layer]:
     """Returns the layers of a reparametrized model that have weights but no delta, by path.
 
-    These are of classes that `reparametrize` doesn't know; the head and batch norm aren't listed.
+    These are of classes that `reparametrize` doesn't know; batch norm and what is the task's in
+    whole, the head and the layers of an extension, aren't listed.
     """
-    known = (swr.ReparametrizedLayer, normalization.TaskNormalization)
     return {
         path: layer
         for path, layer in walk(model)
-        if layer.weights and not isinstance(layer, known) and not is_convertible(layer)
+        if layer.weights and not is_batch_norm(layer) and not is_convertible(layer)
     }
 
 
 def merge(model: keras.Model, *, check_on=None) -> keras.Model:
     """Folds `W + s * dW` into plain Keras layers: the architecture and cost of the base.
+
+    Layers of an extension stay beside those of the base, so the model has a graph of its own and
+    multiplies more than the base.
 
     Args:
         model: A model made of reparametrized layers; it is not touched.
@@ -307,6 +320,27 @@ def is_convertible(layer: keras.layers.Layer) -> bool:
     if isinstance(layer, swr.ReparametrizedLayer):
         return True
     return type(layer) in _REPARAMETRIZED and not layer.quantization_mode
+
+
+def _is_plain(layer):
+    """Whether a layer of a reparametrized model is the task's in whole: it is as Keras has it."""
+    return (type(layer) in _REPARAMETRIZED and is_convertible(layer)) or (
+        type(layer) in _NORMALIZATION
+    )
+
+
+def _extended(base, extension):
+    """Returns the base with the layers of an extension, and the ids of these."""
+    extended, own = extension.extend(base), dict(walk(base))
+    added = {path: layer for path, layer in walk(extended) if path not in own}
+    for path, layer in added.items():
+        if layer.weights and not _is_plain(layer):
+            raise ValueError(
+                f"A task can own dense layers, convolutions and batch norm. Received: '{path}', a "
+                f"{type(layer).__name__}, that an extension adds to '{base.name}'. Choose blocks "
+                "without such layers, or another method."
+            )
+    return extended, frozenset(map(id, added.values()))
 
 
 def _without_lora(config):

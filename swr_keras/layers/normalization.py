@@ -126,9 +126,10 @@ class TaskNormalization(keras.layers.Layer):
     Args:
         mode: `"statistics"`: the moving mean and variance are the task's, gamma and beta stay
             frozen (section 2.1 of arXiv 2302.13435). `"affine"`: gamma and beta are trained, too
-            (its ablation "+BN-affine"). `"frozen"`: the layer normalises with the base's
-            statistics in training as well, and nothing of it changes. `"owned"`: a gate decides
-            between the layer as `"affine"` has it (open) and as `"frozen"` has it (closed).
+            (its ablation "+BN-affine"). `"shift"`: beta is trained, gamma stays frozen. `"frozen"`:
+            the layer normalises with the base's statistics in training as well, and nothing of it
+            changes. `"owned"`: a gate decides between the layer as `"affine"` has it (open) and as
+            `"frozen"` has it (closed).
 
     Attributes:
         gate: Of mode `"owned"`, a scalar `keras.Variable`, 1.0 at first; else `None`.
@@ -138,7 +139,7 @@ class TaskNormalization(keras.layers.Layer):
             own `gamma`, `beta` and statistics are the task's.
     """
 
-    MODES = ("statistics", "affine", "frozen", "owned")
+    MODES = ("statistics", "affine", "shift", "frozen", "owned")
 
     def __init__(self, mode="statistics", **kwargs):
         super().__init__(**kwargs)
@@ -164,9 +165,9 @@ class TaskNormalization(keras.layers.Layer):
             name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
         )
 
-    def add_weight(self, *args, trainable=True, **kwargs):
-        trainable = trainable and self.mode in ("affine", "owned")
-        return super().add_weight(*args, trainable=trainable, **kwargs)
+    def add_weight(self, *args, name=None, trainable=True, **kwargs):
+        is_owned = self.mode in ("affine", "owned") or (self.mode == "shift" and name == "beta")
+        return super().add_weight(*args, name=name, trainable=trainable and is_owned, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         training = training and self.mode != "frozen"
@@ -213,7 +214,13 @@ class TaskNormalization(keras.layers.Layer):
         """Returns the variables that are the task's, by name."""
         every = (*STATISTICS, *_AFFINE)
         owned = () if self.is_open is False else every
-        names = {"statistics": STATISTICS, "affine": every, "owned": owned, "frozen": ()}[self.mode]
+        names = {
+            "statistics": STATISTICS,
+            "affine": every,
+            "shift": (*STATISTICS, "beta"),
+            "owned": owned,
+            "frozen": (),
+        }[self.mode]
         variables = {name: getattr(self, name) for name in names}
         return {name: variable for name, variable in variables.items() if variable is not None}
 

@@ -62,7 +62,7 @@ def policy_units(
         if is_convertible(layer) and path != head:
             norms = [norm for norm, into in folded.items() if into == path]
             gated = norms if batch_norm == "owned" else []
-            is_private = bool(norms) and batch_norm in ("statistics", "affine")
+            is_private = bool(norms) and batch_norm in ("statistics", "affine", "shift")
             units[path] = PolicyUnit(
                 layers=(path, *gated),
                 parameters=_count(layer) + sum(_scales(by_path[norm]) for norm in gated),

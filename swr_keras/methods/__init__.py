@@ -11,7 +11,10 @@ from swr_keras.methods.method import Method
 from swr_keras.methods.piggyback import Piggyback
 from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.methods.random_policy import RandomPolicy
+from swr_keras.methods.rep_net import RepNet
+from swr_keras.methods.residual_adapter import ResidualAdapter
 from swr_keras.methods.sparse_update import SparseUpdate
+from swr_keras.methods.spot_tune import SpotTune
 from swr_keras.methods.swr import SWR, transfer
 from swr_keras.methods.taps import TAPS
 
@@ -29,7 +32,10 @@ __all__ = [
     "Piggyback",
     "PolicyLearning",
     "RandomPolicy",
+    "RepNet",
+    "ResidualAdapter",
     "SparseUpdate",
+    "SpotTune",
     "ablations",
     "transfer",
 ]

@@ -29,8 +29,8 @@ class Method(abc.ABC):
 
     Attributes:
         fit: How the task model is trained.
-        batch_norm: What of batch norm is the task's: `"statistics"`, `"affine"`, `"frozen"` or
-            `"owned"`, see `layers.TaskNormalization`.
+        batch_norm: What of batch norm is the task's: `"statistics"`, `"affine"`, `"shift"`,
+            `"frozen"` or `"owned"`, see `layers.TaskNormalization`.
         cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
         name: Name of the method.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.

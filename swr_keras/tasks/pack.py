@@ -9,12 +9,14 @@ import numpy as np
 
 from swr_keras.graph import walk
 from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
+from swr_keras.layers.extension import Extension
+from swr_keras.layers.extension_kinds import extension_from_dict
 from swr_keras.layers.masks import with_deltas
 from swr_keras.layers.units import layers_of, policy_units
 from swr_keras.policy.policy import Policy
 from swr_keras.tensors import read_tensors, write_tensors
 
-_FORMAT = "swr_keras.pack/3"
+_FORMAT, _EXTENDED_FORMAT = "swr_keras.pack/3", "swr_keras.pack/4"
 _FIELDS = {"num_classes": int, "batch_norm": str, "head": str, "base_fingerprint": str}
 _CURE = "Copy or save it again; packs of earlier versions (.swr.h5) must be trained again."
 
@@ -34,6 +36,7 @@ class TaskPack:
         batch_norm: Batch norm mode it was trained with.
         head: Path of the head in the base.
         base_fingerprint: `fingerprint` of the base.
+        extension: What it adds to the base; `None` for nothing.
     """
 
     arrays: dict[str, np.ndarray]
@@ -42,6 +45,7 @@ class TaskPack:
     batch_norm: str
     head: str
     base_fingerprint: str
+    extension: Extension | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -56,7 +60,11 @@ class TaskPack:
         """
         self.check_base(base)
         model = reparametrize(
-            base, num_classes=self.num_classes, head=self.head, batch_norm=self.batch_norm
+            base,
+            num_classes=self.num_classes,
+            head=self.head,
+            batch_norm=self.batch_norm,
+            extension=self.extension,
         )
         units = policy_units(base, head=self.head, batch_norm=self.batch_norm)
         chosen = layers_of(units, self.policy.selected_layers)
@@ -102,10 +110,17 @@ class TaskPack:
             variable.assign(arrays[name])
 
     def save(self, path: str | os.PathLike):
-        """Writes the pack as a safetensors file, whole or not at all."""
+        """Writes the pack as a safetensors file, whole or not at all.
+
+        Without an extension, as a file of the format that has none.
+        """
         about = {name: getattr(self, name) for name in _FIELDS}
         about |= {"policy": self.policy.as_dict(), "keras": keras.version()}
-        write_tensors(path, self.arrays, about, form=_FORMAT)
+        if self.extension is None:
+            write_tensors(path, self.arrays, about, form=_FORMAT)
+        else:
+            about["extension"] = self.extension.as_dict()
+            write_tensors(path, self.arrays, about, form=_EXTENDED_FORMAT)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "TaskPack":
@@ -115,7 +130,8 @@ class TaskPack:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no pack, a damaged one, or one of another version.
         """
-        arrays, about = read_tensors(path, form=_FORMAT, kind="a task pack", cure=_CURE)
+        forms = (_FORMAT, _EXTENDED_FORMAT)
+        arrays, about = read_tensors(path, form=forms, kind="a task pack", cure=_CURE)
         try:
             return cls._from(arrays, about)
         except ValueError as error:
@@ -124,13 +140,15 @@ class TaskPack:
     @classmethod
     def _from(cls, arrays, about):
         names = {*_FIELDS, "policy", "keras"}
-        if not isinstance(about, dict) or set(about) != names:
+        if not isinstance(about, dict) or set(about) - {"extension"} != names:
             raise ValueError(f"It is described by {sorted(names)}. Received: {about!r:.200}.")
         for name, kind in _FIELDS.items():
             if type(about[name]) is not kind:
                 raise ValueError(f"`{name}` must be of type {kind.__name__}: {about[name]!r:.80}.")
         policy = Policy.from_dict(about["policy"])
-        return cls(arrays=arrays, policy=policy, **{name: about[name] for name in _FIELDS})
+        extension = extension_from_dict(about["extension"]) if "extension" in about else None
+        fields = {name: about[name] for name in _FIELDS}
+        return cls(arrays=arrays, policy=policy, extension=extension, **fields)
 
 
 def fingerprint(model: keras.Model) -> str:

@@ -17,7 +17,7 @@ class TaskModel(TransferModel):
         base: A built Functional or Sequential model; it is not touched.
         policy: The layers to change: a `Policy` for this base, or paths of layers, none of them
             for training the classifier alone.
-        num_classes, batch_norm, head: As for `TransferModel`.
+        num_classes, batch_norm, head, extension: As for `TransferModel`.
 
     Raises:
         ValueError: If the policy was made for other layers; see also `reparametrize`.
@@ -33,9 +33,17 @@ class TaskModel(TransferModel):
         num_classes=None,
         batch_norm="statistics",
         head=None,
+        extension=None,
         **kwargs,
     ):
-        super().__init__(base, num_classes=num_classes, batch_norm=batch_norm, head=head, **kwargs)
+        super().__init__(
+            base,
+            num_classes=num_classes,
+            batch_norm=batch_norm,
+            head=head,
+            extension=extension,
+            **kwargs,
+        )
         if not isinstance(policy, Policy):
             parameters = {path: unit.parameters for path, unit in self.units.items()}
             policy = Policy.from_layers(parameters, policy)
@@ -75,6 +83,7 @@ class TaskModel(TransferModel):
             batch_norm=self.batch_norm,
             head=self.head_path,
             base_fingerprint=self.base_fingerprint,
+            extension=self.extension,
         )
 
     @classmethod
@@ -92,6 +101,7 @@ class TaskModel(TransferModel):
             num_classes=pack.num_classes,
             batch_norm=pack.batch_norm,
             head=pack.head,
+            extension=pack.extension,
         )
         pack.assign_to(model.model, model.task_variables())
         return model

@@ -15,6 +15,7 @@ from swr_keras.layers.conversion import (
     reparametrize,
     task_variables,
 )
+from swr_keras.layers.extension import Extension
 from swr_keras.layers.normalization import STATISTICS
 from swr_keras.layers.units import layers_of, policy_units
 
@@ -25,9 +26,10 @@ class TransferModel(keras.Model):
     Args:
         base: A built Functional or Sequential model; it is not touched.
         num_classes: Outputs of the new head; as many as the base's by default.
-        batch_norm: `"statistics"`, `"affine"`, `"frozen"` or `"owned"`, see
+        batch_norm: `"statistics"`, `"affine"`, `"shift"`, `"frozen"` or `"owned"`, see
             `layers.TaskNormalization`.
         head: Path of the base's head; by default found by `find_head`.
+        extension: Layers to add to the base, all the task's own; `None` for none.
 
     Attributes:
         model: The reparametrized model.
@@ -37,14 +39,28 @@ class TransferModel(keras.Model):
         ValueError: If `base` has several outputs; see also `reparametrize`.
     """
 
-    def __init__(self, base, *, num_classes=None, batch_norm="statistics", head=None, **kwargs):
+    def __init__(
+        self,
+        base,
+        *,
+        num_classes=None,
+        batch_norm="statistics",
+        head=None,
+        extension: Extension | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.head_path = find_head(base, head)
         output = _output_of(base)
         num_classes = output.shape[-1] if num_classes is None else num_classes
         self.batch_norm = batch_norm
+        self.extension = extension
         self.model = reparametrize(
-            base, num_classes=num_classes, head=self.head_path, batch_norm=batch_norm
+            base,
+            num_classes=num_classes,
+            head=self.head_path,
+            batch_norm=batch_norm,
+            extension=extension,
         )
         self.num_classes = int(num_classes)
         self.units = policy_units(base, head=self.head_path, batch_norm=batch_norm)
@@ -62,8 +78,8 @@ class TransferModel(keras.Model):
     def task_variables(self) -> dict[str, keras.Variable]:
         """Returns every variable that is the task's own, by layer path and name.
 
-        These are the deltas of layers with an open gate, the head, and what the batch norm mode
-        leaves to the task.
+        These are the deltas of layers with an open gate, the head, the layers of the extension,
+        and what the batch norm mode leaves to the task.
         """
         return task_variables(self.model, self.head_path, self.open_layers)
 
@@ -71,8 +87,8 @@ class TransferModel(keras.Model):
     def owned_variables(self) -> list[keras.Variable]:
         """The variables that training changes by gradient, whatever `trainable` says of layers.
 
-        These are the deltas of layers with an open gate, the head and gamma and beta where batch
-        norm leaves them to the task.
+        These are the deltas of layers with an open gate, the head, the layers of the extension,
+        and gamma and beta where batch norm leaves them to the task.
         """
         own = self._trained().items()
         return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
