@@ -237,11 +237,10 @@ def _structure(model):
     copy = clone(model, copy_layer, lambda source, target: None)
     random.setstate(drawn)
     own = copy.inputs[0] if isinstance(copy, keras.Sequential) else copy.input
-    return trace(copy, tree.map_structure(input_like, own))
+    return trace(copy, tree.map_structure(_input_like, own))
 
 
-def input_like(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """Makes an input of the same shape, dtype and name."""
+def _input_like(tensor):
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
 

@@ -12,7 +12,6 @@ from swr_keras.graph import (
     copy_layer,
     copy_operation,
     copy_weights,
-    input_like,
     is_graph,
     structure,
     substitute,
@@ -51,7 +50,7 @@ class Replay:
                 f"'{model.name}' with the models {nested}. Rebuild it of their layers."
             )
         self.graph = structure(model)
-        self.inputs = tree.map_structure(input_like, self.graph.inputs)
+        self.inputs = _inputs_of(model)
         self.values: dict[int, Any] = {}
         bind(self.values, self.graph.inputs, self.inputs)
         self._model = model
@@ -100,3 +99,15 @@ class Replay:
         if copy is not source:
             copy.name = name
         return copy
+
+
+def _inputs_of(model):
+    """Makes inputs of the same names for a model."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)]
+    names = {id(layer.output): layer.name for layer in layers}
+    return tree.map_structure(
+        lambda tensor: keras.Input(
+            batch_shape=tensor.shape, dtype=tensor.dtype, name=names.get(id(tensor), tensor.name)
+        ),
+        model.inputs[0] if isinstance(model, keras.Sequential) else model.input,
+    )

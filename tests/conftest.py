@@ -22,6 +22,30 @@ def build_base(num_classes=4, seed=0):
     return keras.Model(inputs, layers.Dense(num_classes, name="head")(x), name="base")
 
 
+def build_blocked_base(num_classes=4, seed=0):
+    """A small residual network of two named blocks, the first one of which is a transition."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((10, 8, 1))
+    x = layers.Conv2D(6, 3, padding="same", use_bias=False, name="stem_conv")(inputs)
+    x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    x = layers.Conv2D(8, 1, (1, 2), use_bias=False, name="block0_expand")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="block0_norm")(x)
+    x = shortcut = layers.ReLU(name="block0_relu")(x)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="block1_conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="block1_norm")(x)
+    x = layers.Dropout(0.1, name="block1_dropout")(x)
+    x = layers.Add(name="block1_add")([x, shortcut])
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, layers.Dense(num_classes, name="head")(x), name="blocked")
+
+
+@pytest.fixture(scope="session")
+def blocked_base():
+    """Makes bases with blocks, for the data of `arrays`."""
+    return build_blocked_base
+
+
 @pytest.fixture
 def base():
     return build_base()

@@ -134,7 +134,7 @@ def task_of(base, selected, batch_norm):
     return swr.TaskModel(base, policy, num_classes=3, batch_norm=batch_norm)
 
 
-@pytest.mark.parametrize("batch_norm", ["statistics", "affine", "frozen"])
+@pytest.mark.parametrize("batch_norm", ["statistics", "affine", "shift", "frozen"])
 def test_owned_bytes_are_those_of_the_pack(base, batch_norm):
     task = task_of(base, {"depthwise"}, batch_norm)
     found = summary(task)
@@ -149,7 +149,8 @@ def test_owned_bytes_are_those_of_the_pack(base, batch_norm):
     assert rows["depthwise"].owned_bytes == 4 * (9 * 6 + 6)
     assert rows["pointwise"].owned_bytes == 0
     assert rows["head"].owned_bytes == 4 * (8 * 3 + 3)
-    assert rows["norm"].owned_bytes == {"statistics": 48, "affine": 96, "frozen": 0}[batch_norm]
+    owned_of_norm = {"statistics": 48, "affine": 96, "shift": 72, "frozen": 0}
+    assert rows["norm"].owned_bytes == owned_of_norm[batch_norm]
 
 
 def test_supernet_owns_every_layer(base):

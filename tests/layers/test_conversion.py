@@ -169,7 +169,7 @@ def test_new_head_is_plain_and_trainable(build, paths):
     assert all(v.trainable for v in head.weights)
 
 
-@pytest.mark.parametrize("mode", ["statistics", "affine", "frozen"])
+@pytest.mark.parametrize("mode", ["statistics", "affine", "shift", "frozen"])
 def test_a_frozen_base_leaves_the_same_to_train(mode):
     base = frozen()
     models = [swr.reparametrize(b, num_classes=2, batch_norm=mode) for b in (base, sequential())]

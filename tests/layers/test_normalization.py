@@ -106,7 +106,7 @@ MODES = [SWRBatchNormalization, SWRFusedBatchNormalization, SWRSubSpectralNormal
 @pytest.mark.parametrize("layer_class", MODES)
 @pytest.mark.parametrize(
     ("mode", "trained", "moved"),
-    [("statistics", 0, True), ("affine", 2, True), ("frozen", 0, False)],
+    [("statistics", 0, True), ("affine", 2, True), ("shift", 1, True), ("frozen", 0, False)],
 )
 def test_mode_says_what_training_changes(layer_class, mode, trained, moved, tmp_path):
     layer = layer_class(mode=mode, momentum=0.9)
@@ -125,6 +125,7 @@ def test_mode_says_what_training_changes(layer_class, mode, trained, moved, tmp_
         == {
             "statistics": {"moving_mean", "moving_variance"},
             "affine": {"moving_mean", "moving_variance", "gamma", "beta"},
+            "shift": {"moving_mean", "moving_variance", "beta"},
             "frozen": set(),
         }[mode]
     )

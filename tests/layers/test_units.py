@@ -10,7 +10,7 @@ from swr_keras.layers.units import folded_norms, layers_of, policy_units
 
 def test_units_of_bcresnet():
     base = swr.backbones.bcresnet(1)
-    for mode in ("frozen", "statistics", "affine"):
+    for mode in ("frozen", "statistics", "affine", "shift"):
         units = policy_units(base, batch_norm=mode)
         assert len(units) == 43
         assert sum(unit.parameters for unit in units.values()) == 6_420
@@ -57,7 +57,7 @@ def test_bytes_of_each_kind_of_layer(layer, num_bytes):
     assert row.flash_bytes == num_bytes
 
 
-@pytest.mark.parametrize("mode", ["frozen", "statistics", "affine", "owned"])
+@pytest.mark.parametrize("mode", ["frozen", "statistics", "affine", "shift", "owned"])
 @pytest.mark.parametrize("backbone", ["bcresnet", "res15"])
 def test_bytes_of_a_task_are_those_of_its_units_and_of_what_is_its_own_at_any_cost(mode, backbone):
     base = getattr(swr.backbones, backbone)()

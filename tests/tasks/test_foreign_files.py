@@ -1,5 +1,6 @@
 """Whatever is wrong with a file from outside ends in a ValueError that names it."""
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -10,6 +11,8 @@ import pytest
 import safetensors.numpy
 
 import swr_keras as swr
+from swr_keras.layers.residual_adapters import ResidualAdapters
+from swr_keras.layers.side_modules import SideModules
 from swr_keras.model_files import load_model
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.tensors import read_tensors, write_tensors
@@ -58,6 +61,35 @@ def test_a_pack_whose_checksum_fits_is_still_checked(change, pack):
     with_description(pack, CHANGES[change])
     with pytest.raises(ValueError, match="english.swr.safetensors"):
         swr.TaskPack.load(pack)
+
+
+EXTENSIONS = {
+    "none": lambda about: about.update(extension=None),
+    "another kind": lambda about: about["extension"].update(kind="none"),
+    "another type": lambda about: about["extension"].update(layers=3),
+    "more": lambda about: about["extension"].update(more=1),
+    "less": lambda about: about["extension"].pop("layers"),
+}
+
+
+@pytest.mark.parametrize("change", EXTENSIONS)
+def test_an_extension_whose_checksum_fits_is_still_checked(change, base, pack):
+    swr.TaskModel(base, [], extension=ResidualAdapters()).pack().save(pack)
+    arrays, about = read_tensors(pack, form="swr_keras.pack/4", kind="a pack", cure="")
+    EXTENSIONS[change](about)
+    write_tensors(pack, arrays, about, form="swr_keras.pack/4")
+    with pytest.raises(ValueError, match="english.swr.safetensors.*damaged"):
+        swr.TaskPack.load(pack)
+
+
+def test_an_extension_that_does_not_fit_the_base_is_refused(base, pack):
+    found = swr.TaskModel(base, [], extension=ResidualAdapters()).pack()
+    other = dataclasses.replace(found, extension=ResidualAdapters(layers=("pointwise",)))
+    with pytest.raises(ValueError, match="missing arrays .*pointwise_adapter"):
+        other.on(base)
+    for extension in (SideModules(), ResidualAdapters(layers=("none",))):
+        with pytest.raises(ValueError, match="Received"):
+            dataclasses.replace(found, extension=extension).on(base)
 
 
 @pytest.mark.parametrize("size", [0, 2**24 + 1, 2**63])

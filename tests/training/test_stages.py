@@ -29,15 +29,14 @@ def is_owned(path, layers, mode):
     names |= {"head/kernel", "head/bias"}
     if mode != "frozen":
         names |= {"norm/moving_mean", "norm/moving_variance"}
-    if mode == "affine":
-        names |= {"norm/gamma", "norm/beta"}
+    names |= {"affine": {"norm/gamma", "norm/beta"}, "shift": {"norm/beta"}}.get(mode, set())
     return path in names or "seed_generator" in path
 
 
 ALL = ("conv", "depthwise", "pointwise")
 
 
-@pytest.mark.parametrize("mode", ["statistics", "affine", "frozen"])
+@pytest.mark.parametrize("mode", ["statistics", "affine", "shift", "frozen"])
 @pytest.mark.parametrize("chosen", [(), ("depthwise",), ("conv", "pointwise"), ALL])
 def test_training_moves_only_what_a_task_owns(base, arrays, chosen, mode):
     weights = base.get_weights()
