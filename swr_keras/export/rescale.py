@@ -122,7 +122,8 @@ def take_over(
     if operator_names(model) != operator_names(base) or list(scales) != list(before):
         raise ExportError(
             "The activation scales of another model suit one of the same architecture alone. "
-            "Received: models whose operators differ. Convert the base of the task for `like`."
+            "Received: models whose operators differ. Convert the base of the task for `like`; "
+            "leave it out for a task that adds layers to its base."
         )
     trunk = unchanged_operators(model, base)
     forced = _read_or_written(model, trunk)

@@ -1,5 +1,6 @@
-"""Keras layers with frozen weights and a gated delta, and normalization layers."""
+"""Layers with frozen weights and a gated delta, normalization, and what adds layers to a base."""
 
+from swr_keras.layers.extension import Extension
 from swr_keras.layers.normalization import (
     FusedBatchNormalization,
     SubSpectralNormalization,
@@ -21,10 +22,16 @@ from swr_keras.layers.reparametrized import (
     SWRSeparableConv1D,
     SWRSeparableConv2D,
 )
+from swr_keras.layers.residual_adapters import ResidualAdapters
+from swr_keras.layers.routed_blocks import RoutedBlocks
+from swr_keras.layers.side_modules import SideModules
 
 __all__ = [
+    "Extension",
     "FusedBatchNormalization",
     "ReparametrizedLayer",
+    "ResidualAdapters",
+    "RoutedBlocks",
     "SWRBatchNormalization",
     "SWRConv1D",
     "SWRConv1DTranspose",
@@ -39,5 +46,6 @@ __all__ = [
     "SWRSeparableConv1D",
     "SWRSeparableConv2D",
     "SWRSubSpectralNormalization",
+    "SideModules",
     "SubSpectralNormalization",
 ]

@@ -13,7 +13,6 @@ from swr_keras.splice import Replay
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-_CROPPING = {1: layers.Cropping1D, 2: layers.Cropping2D, 3: layers.Cropping3D}
 _KINDS = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 _INITIALIZERS = ("zeros", "normal")
 
@@ -75,51 +74,37 @@ class ResidualAdapters(Extension):
             output = replay.run(call)
             if call.path in chosen:
                 if call.path not in adapters:
-                    adapters[call.path] = self._adapter(call.operation, output.shape)
+                    adapters[call.path] = _Adapter(call.operation, output, self.initializer)
                 (given,) = call.inputs
                 adapted = adapters[call.path](output, replay.values[id(given)])
                 replay.values[id(call.output)] = adapted
         return replay.model()
 
-    def _adapter(self, convolution, shape):
-        first = convolution.data_format == "channels_first"
-        channels = shape[1] if first else shape[-1]
-        initializer = "zeros"
-        if self.initializer == "normal":
-            initializer = keras.initializers.RandomNormal(stddev=(2.0 / channels) ** 0.5)
-        return _Adapter(convolution, channels, initializer)
-
 
 class _Adapter:
     """What adds to the output of a convolution; shared by its calls."""
 
-    def __init__(self, convolution, channels, initializer):
-        rank, name = len(convolution.kernel_size), convolution.name
-        form = {"data_format": convolution.data_format, "dtype": convolution.dtype_policy}
-        self.steps = []
-        cropped = _lost(convolution)
-        if any(sum(pair) for pair in cropped):
-            amounts = cropped[0] if rank == 1 else cropped
-            options = {} if rank == 1 else {"data_format": convolution.data_format}
-            crop = _CROPPING[rank](amounts, name=f"{name}_adapter_crop", **options)
-            self.steps.append(crop)
-        self.steps.append(
-            _KINDS[rank](
-                channels,
-                1,
-                convolution.strides,
-                use_bias=False,
-                kernel_initializer=initializer,
-                name=f"{name}_adapter",
-                **form,
-            )
+    def __init__(self, convolution, output, initializer):
+        rank, name = len(convolution.kernel_size), f"{convolution.name}_adapter"
+        channels = output.shape[1 if convolution.data_format == "channels_first" else -1]
+        if initializer == "normal":
+            initializer = keras.initializers.RandomNormal(stddev=(2.0 / channels) ** 0.5)
+        adapter = _KINDS[rank](
+            channels,
+            1,
+            convolution.strides,
+            use_bias=False,
+            kernel_initializer=initializer,
+            data_format=convolution.data_format,
+            dtype=convolution.dtype_policy,
+            name=name,
         )
-        self.sum = layers.Add(name=f"{name}_adapter_sum")
+        self.steps = [*_cropping(convolution, f"{name}_crop"), adapter]
+        self.sum = layers.Add(name=f"{name}_sum")
         self.activation = None
         if convolution.activation is not keras.activations.linear:
-            self.activation = layers.Activation(
-                convolution.activation, name=f"{name}_adapter_activation"
-            )
+            activation = convolution.activation
+            self.activation = layers.Activation(activation, name=f"{name}_activation")
 
     def __call__(self, output, x):
         for step in self.steps:
@@ -128,13 +113,17 @@ class _Adapter:
         return self.activation(total) if self.activation else total
 
 
-def _lost(convolution):
-    """Positions before and after, an axis, that an unpadded convolution has no output for."""
-    if convolution.padding != "valid":
-        return [(0, 0) for _ in convolution.kernel_size]
+def _cropping(convolution, name) -> list[keras.Layer]:
+    """What takes away the positions that an unpadded convolution has no output for."""
     pairs = zip(convolution.kernel_size, convolution.dilation_rate, strict=True)
     lost = [(size - 1) * rate for size, rate in pairs]
-    return [(each // 2, each - each // 2) for each in lost]
+    if convolution.padding != "valid" or not any(lost):
+        return []
+    halves = [(each // 2, each - each // 2) for each in lost]
+    if len(halves) == 1:
+        return [layers.Cropping1D(halves[0], name=name)]
+    kind = layers.Cropping2D if len(halves) == 2 else layers.Cropping3D
+    return [kind(tuple(halves), data_format=convolution.data_format, name=name)]
 
 
 def _is_convolution(operation) -> bool:
