@@ -1,14 +1,20 @@
 """Jobs that make the base: trained on the classes of all tasks, or given."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from swr_keras.accounting import summary
 from swr_keras.backbones import BUILDERS
+from swr_keras.files import read_json, write_json
 from swr_keras.jobs.job import Job, timed
 from swr_keras.jobs.result import Result
+from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
+
+_MODEL, _LABELS = "base.keras", "base.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,14 +38,22 @@ class TrainBase(Job):
         return {"training": self.fit.plan(task)}
 
     def run(self, place):
-        task = place.tasks[self.task]
+        task = place.task(self)
         keras.utils.set_random_seed(self.seed)
         base = BUILDERS[self.backbone](num_classes=task.num_classes, input_shape=task.input_shape)
         logs = self.fit.resolved(base, task).run(
             base, task, state=place.state(self, "training"), verbose=place.verbose
         )
-        place.keep_base(base, task.labels)
-        return Result(kind="base", title=self.title, task=self.task, **timed({"training": logs}))
+        place.keep_base(self, base, task.labels)
+        costs = summary(base, input_shape=task.input_shape)
+        return Result(
+            kind="base",
+            title=self.title,
+            task=self.task,
+            owned_parameters=costs.parameters,
+            multiplies=costs.multiplies,
+            **timed({"training": logs}),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,5 +76,21 @@ class GivenBase(Job):
         return {"fingerprint": self.fingerprint, "labels": self.labels}
 
     def run(self, place):
-        place.keep_base(self.model, self.labels)
+        place.keep_base(self, self.model, self.labels)
         return Result(kind="base", title=self.title, task=self.task)
+
+
+def write_base(folder: Path, base: keras.Model, labels: tuple[str, ...] | None) -> None:
+    """Writes a base and its class names, where they are known."""
+    save_model(base, folder / _MODEL)
+    write_json(folder / _LABELS, {"labels": labels})
+
+
+def read_base(folder: Path) -> tuple[keras.Model, tuple[str, ...] | None]:
+    """Reads what `write_base` wrote.
+
+    Raises:
+        ValueError: If a file is damaged.
+    """
+    labels = read_json(folder / _LABELS, kind="class names")["labels"]
+    return load_model(folder / _MODEL), None if labels is None else tuple(labels)

@@ -50,13 +50,13 @@ class ConvertBase(Job):
         if self.given is not None:
             write_atomically(self.outcome(place), self.given.data)
         else:
-            examples = place.tasks[self.task].calibration(self.calibration_examples)
-            convert_int8(place.base()[0], examples).save(self.outcome(place))
+            examples = place.task(self).calibration(self.calibration_examples)
+            convert_int8(place.base(self.base)[0], examples).save(self.outcome(place))
         return Result(kind="base", title=self.title, task=self.task)
 
     def outcome(self, place):
         """Returns the file of the base."""
-        return place.path / BASE_INT8
+        return place.files(self) / BASE_INT8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,10 @@ class ConvertInt8(Job):
         return f"{self.model.title}, int8"
 
     @property
+    def folder_name(self):
+        return self.model.folder_name
+
+    @property
     def needs(self):
         return (self.model, self.base)
 
@@ -85,10 +89,9 @@ class ConvertInt8(Job):
         return {"calibration_examples": self.calibration_examples}
 
     def run(self, place):
-        task = place.tasks[self.task]
-        folder = self.model.folder(place)
+        task, folder = place.task(self), place.files(self)
         trained = place.result(self.model)
-        merged = load_model(folder / "model.keras")
+        merged = load_model(place.files(self.model) / "model.keras")
         base = parse(self.base.outcome(place).read_bytes())
         int8 = convert_int8(merged, task.calibration(self.calibration_examples), like=base)
         measured = measure(LiteModel(int8), task)

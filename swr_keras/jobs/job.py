@@ -27,26 +27,30 @@ class Workplace(Protocol):
     """What a job finds around it.
 
     Attributes:
-        tasks: The tasks of the run by name.
-        path: The run's folder, for what a user wants.
+        path: Folder that the files of all jobs are in.
         verbose: As for `keras.Model.fit`.
     """
 
-    tasks: Mapping[str, MeasuredTask]
     path: Path
     verbose: str | int
+
+    def task(self, job: "Job") -> MeasuredTask:
+        """Returns the task of a job."""
+
+    def files(self, job: "Job") -> Path:
+        """Returns the folder of a job's files; a job that needs another finds them there."""
 
     def state(self, job: "Job", training: str) -> Path:
         """Returns the file from which a training of a job goes on after an interruption."""
 
-    def base(self) -> tuple[keras.Model, tuple[str, ...] | None]:
-        """Returns the base and its class names, once the job that makes it is finished."""
+    def base(self, job: "Job") -> tuple[keras.Model, tuple[str, ...] | None]:
+        """Returns the base that a finished job made, and its class names."""
 
     def result(self, job: "Job") -> Result:
         """Returns the result of a finished job."""
 
-    def keep_base(self, base: keras.Model, labels: tuple[str, ...] | None) -> None:
-        """Writes the base and its class names."""
+    def keep_base(self, job: "Job", base: keras.Model, labels: tuple[str, ...] | None) -> None:
+        """Writes the base that a job makes, and its class names."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,11 @@ class Job(abc.ABC):
     @abc.abstractmethod
     def title(self) -> str:
         """What it is, for people; unique in a run."""
+
+    @property
+    def folder_name(self) -> str:
+        """Where a run that people read has its files; jobs may share a folder."""
+        return ""
 
     @property
     def needs(self) -> tuple["Job", ...]:
@@ -97,7 +106,19 @@ class Job(abc.ABC):
 
     def digest(self) -> str:
         """Returns a hash of `spec`."""
-        return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()
+        return _hash(self.spec())
+
+    def address(self) -> str:
+        """Returns a hash of all that its outcome depends on, whatever it and its needs are called.
+
+        Jobs of one address have one outcome; `digest` tells jobs of a run apart.
+        """
+        needs = [need.address() for need in self.needs]
+        return _hash({**self.spec(), "needs": needs})
+
+
+def _hash(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def work(plan: Mapping[str, tuple[int, int]]) -> int:

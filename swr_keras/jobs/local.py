@@ -5,16 +5,13 @@ from pathlib import Path
 
 import keras
 
-from swr_keras.files import read_json, write_json
+from swr_keras.jobs.base import read_base, write_base
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.progress import Progress
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.task import MeasuredTask
-from swr_keras.model_files import load_model, save_model
 from swr_keras.training.checkpoint import Checkpoint
-
-_MODEL, _LABELS = "base.keras", "base.json"
 
 
 class LocalPlace:
@@ -54,16 +51,19 @@ class LocalPlace:
             raise ValueError(f"The job '{job.title}' isn't finished, but another one needs it.")
         return result
 
-    def keep_base(self, base, labels):
-        save_model(base, self.path / _MODEL)
-        write_json(self.path / _LABELS, {"labels": labels})
+    def task(self, job: Job) -> MeasuredTask:
+        return self.tasks[job.task]
+
+    def files(self, job: Job) -> Path:
+        return self.path / job.folder_name
+
+    def keep_base(self, job, base, labels):
+        write_base(self.path, base, labels)
         self._base = base, labels
 
-    def base(self):
+    def base(self, job):
         if self._base is None:
-            labels = read_json(self.path / _LABELS, kind="class names")["labels"]
-            base = load_model(self.path / _MODEL)
-            self._base = base, None if labels is None else tuple(labels)
+            self._base = read_base(self.path)
         return self._base
 
 

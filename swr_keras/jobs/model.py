@@ -11,7 +11,7 @@ from swr_keras.accounting import owned_parameters, summary
 from swr_keras.files import write_atomically
 from swr_keras.jobs.evaluation import measure
 from swr_keras.jobs.job import Job, timed, without_new_defaults
-from swr_keras.jobs.policies import ChoosePolicy, LearnPolicies, folder_of, readable
+from swr_keras.jobs.policies import ChoosePolicy, LearnPolicies, folder_name, readable
 from swr_keras.jobs.result import Result
 from swr_keras.methods.method import Method
 from swr_keras.methods.swr import SWR
@@ -58,7 +58,7 @@ class AdaptModel(Job):
 
     def run(self, place):
         # Seeded after all is at hand, since making a super-net draws, too.
-        base, task, chosen = place.base()[0], place.tasks[self.task], self._chosen(place)
+        base, task, chosen = place.base(self.base)[0], place.task(self), self._chosen(place)
         keras.utils.set_random_seed(self.seed)
         model, logs = self.method.train(
             base,
@@ -69,7 +69,7 @@ class AdaptModel(Job):
             verbose=place.verbose,
             **chosen,
         )
-        folder = self.folder(place)
+        folder = place.files(self)
         folder.mkdir(parents=True, exist_ok=True)
         save_model(model.merge(check_on=task.calibration(_CHECKED)), folder / "model.keras")
         pack = model.pack()
@@ -95,11 +95,11 @@ class AdaptModel(Job):
             **timed({"training": logs}),
         )
 
-    def folder(self, place):
-        """Returns the folder of its files."""
+    @property
+    def folder_name(self):
         is_plain = self.choice and self.method.row == self.method.name
         name = "" if is_plain else readable(self.method.title)
-        return folder_of(place, self.task, name, self._cost("c{:g}"))
+        return folder_name(self.task, name, self._cost("c{:g}"))
 
     def _chosen(self, place) -> dict[str, Any]:
         if self.choice is None:
@@ -135,7 +135,8 @@ class TryBase(Job):
         return {"class_names": self.class_names}
 
     def run(self, place):
-        measured = measure(place.base()[0], place.tasks[self.task], class_names=self.class_names)
+        base = place.base(self.base)[0]
+        measured = measure(base, place.task(self), class_names=self.class_names)
         return Result(kind="model", title=self.title, task=self.task, method="base", **measured)
 
 

@@ -3,13 +3,12 @@
 import dataclasses
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from swr_keras.files import write_atomically
-from swr_keras.jobs.job import Job, Workplace, timed, without_new_defaults
+from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.methods.policy_learning import PolicyLearning
 from swr_keras.methods.swr import SWR
@@ -61,7 +60,7 @@ class LearnPolicies(Job):
 
     def run(self, place):
         # Seeded after the base is at hand, since loading it draws, too.
-        base, task = place.base()[0], place.tasks[self.task]
+        base, task = place.base(self.base)[0], place.task(self)
         keras.utils.set_random_seed(self.seed)
         search, logs = self.learning.run(
             base,
@@ -88,30 +87,34 @@ class LearnPolicies(Job):
 
     def outcome(self, place):
         """Returns the file of the policies."""
-        return self.folder(place) / "policies.safetensors"
+        return place.files(self) / "policies.safetensors"
 
     def supernet(self, place) -> SuperNet:
         """Returns the super-net that the policies were learned against."""
         supernet = SuperNet(
-            place.base()[0],
-            num_classes=place.tasks[self.task].num_classes,
+            place.base(self.base)[0],
+            num_classes=place.task(self).num_classes,
             batch_norm=self.batch_norm,
         )
         arrays, _ = read_tensors(
             self._supernet_file(place),
             form=_SUPERNET_FORMAT,
             kind="a super-net",
-            cure=f"Remove the folder '{place.path}' and run again.",
+            cure=f"Remove the folder '{place.files(self)}' and run again.",
         )
         supernet.start_from(arrays)
         return supernet
 
-    def folder(self, place, *more: str):
-        """Returns the folder of its files, or of what comes of it, named in one more part."""
-        return folder_of(place, self.task, readable(", ".join(self.differences)), *more)
+    @property
+    def folder_name(self):
+        return self.folder_of()
+
+    def folder_of(self, *more: str) -> str:
+        """Returns where a run has what comes of it, which is named in one more part."""
+        return folder_name(self.task, readable(", ".join(self.differences)), *more)
 
     def _supernet_file(self, place):
-        return self.folder(place) / "supernet.safetensors"
+        return place.files(self) / "supernet.safetensors"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,6 +137,10 @@ class ChoosePolicy(Job):
         return f"{self.task}: {', '.join((policy, *self.search.differences))}"
 
     @property
+    def folder_name(self):
+        return self.search.folder_of(f"c{self.target_cost:g}")
+
+    @property
     def needs(self):
         return (self.search,)
 
@@ -149,7 +156,7 @@ class ChoosePolicy(Job):
 
     def run(self, place):
         policies = LearnedPolicies.load(self.search.outcome(place))
-        supernet, task = self.search.supernet(place), place.tasks[self.task]
+        supernet, task = self.search.supernet(place), place.task(self)
         keras.utils.set_random_seed(self.seed)
         start = time.monotonic()
         policy, losses = self.method.read(policies, supernet, task, self.target_cost, self.seed)
@@ -170,7 +177,7 @@ class ChoosePolicy(Job):
 
     def outcome(self, place):
         """Returns the file of the policy."""
-        return self.search.folder(place, f"c{self.target_cost:g}") / "policy.json"
+        return place.files(self) / "policy.json"
 
     def chosen(self, place, *, with_supernet: bool) -> dict[str, Any]:
         """Returns what `SWR.train` takes of it: the policy, and the super-net where it's wanted."""
@@ -181,9 +188,9 @@ class ChoosePolicy(Job):
         }
 
 
-def folder_of(place: Workplace, task: str, *parts: str) -> Path:
+def folder_name(task: str, *parts: str) -> str:
     """Returns a folder of a task's files; the parts of its name that are empty are left out."""
-    return place.path / task / "_".join(filter(None, parts))
+    return "/".join(filter(None, (task, "_".join(filter(None, parts)))))
 
 
 def readable(title: str) -> str:

@@ -3,12 +3,9 @@
 import dataclasses
 import os
 import pathlib
-import platform
 import sys
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from swr_keras.accounting import summary
 from swr_keras.audio.keyword_task import combine
@@ -18,13 +15,13 @@ from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.parallel import run_parallel
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 from swr_keras.jobs.table import gains, results_table
+from swr_keras.jobs.versions import versions
 from swr_keras.model_files import load_model
 from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
 from swr_keras.recipes.kws_jobs import plan
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import render_report
-from swr_keras.version import __version__
 
 _MOST_WORKERS = 4
 
@@ -89,7 +86,7 @@ def run(settings: KwsSettings) -> None:
             base=_facts(base, base_task.input_shape),
             tasks=tuple(TaskFacts(t.name, t.labels, t.examples, t.notes) for t in tasks),
             results=tuple(results),
-            versions=_versions(),
+            versions=versions(),
         )
         found.save(folder.path)
         page = folder.path / "report.html"
@@ -108,16 +105,6 @@ def _facts(base, input_shape):
         multiplies=costs.multiplies,
         num_bytes=sum(np.asarray(weight).nbytes for weight in base.weights),
     )
-
-
-def _versions():
-    return {
-        "python": platform.python_version(),
-        "keras": keras.version(),
-        "tensorflow": tf.version.VERSION,
-        "numpy": np.__version__,
-        "swr_keras": __version__,
-    }
 
 
 def _title(settings):

@@ -22,7 +22,7 @@ from swr_keras.recipes.settings import Settings, setting
 from swr_keras.training.fit import Fit, SearchFit, usual_learning_rate
 
 _WARMED = "micro_frontend"
-_FEATURES = ("log_mel", "mfcc", _WARMED)
+FEATURES = ("log_mel", "mfcc", _WARMED)
 _SYNTHETIC_NOISE: dict[str, Any] = {
     "base_snr_db": (0.0, 20.0),
     "train_snr_db": (0.0, 20.0),
@@ -37,7 +37,7 @@ class KwsSettings(Settings):
 
     corpora: concerns.Corpora = concerns.Corpora()
     noise: concerns.Noise = concerns.Noise()
-    features: str = setting(_WARMED, "Front end.", choices=_FEATURES)
+    features: str = setting(_WARMED, "Front end.", choices=FEATURES)
     warm_up_seconds: float = setting(
         0.0,
         "How much background the front end 'micro_frontend' hears before each clip, in training "

@@ -69,8 +69,8 @@ def check_range_db(name: str, snr: Range | None) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Corpora(Settings):
-    """Which recordings the tasks are made of."""
+class Recordings(Settings):
+    """Which recordings the tasks are made of, but for the fold of a cross-validation."""
 
     data_dir: tuple[str, ...] | None = setting(
         None,
@@ -122,10 +122,9 @@ class Corpora(Settings):
     )
     folds: int | None = setting(
         None,
-        "Number of folds of a cross-validation over speakers, of which --fold tests, the next one "
+        "Number of folds of a cross-validation over speakers, of which one tests, the next one "
         "validates and the others train; lists of the folders don't count then.",
     )
-    fold: int = setting(0, "Which of the --folds tests, from 0.")
     skip_unreadable: bool = setting(
         False, "Whether to leave out clips that can't be used, and list them."
     )
@@ -142,6 +141,18 @@ class Corpora(Settings):
             folders = getattr(self, name)
             if folders is not None and not all(folders or [""]):
                 raise ValueError(f"An entry of `{name}` names no folder. Received: {folders}.")
+        if self.folds is not None:
+            Fold(0, self.folds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpora(Recordings):
+    """Which recordings the tasks are made of."""
+
+    fold: int = setting(0, "Which of the --folds tests, from 0.")
+
+    def __post_init__(self):
+        super().__post_init__()
         if self.folds is not None:
             Fold(self.fold, self.folds)
         elif self.fold:
@@ -191,7 +202,15 @@ class Noise(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
-class Base(Settings):
+class BaseTraining(Settings):
+    """How a base is trained on the words of all tasks."""
+
+    base_epochs: int = setting(20, "Epochs of the base.", at_least=1)
+    base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Base(BaseTraining):
     """The base: trained on the words of all tasks, or given."""
 
     base: str | None = setting(
@@ -202,8 +221,6 @@ class Base(Settings):
         "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
         choices=("speech_embedding",),
     )
-    base_epochs: int = setting(20, "Epochs of the base.", at_least=1)
-    base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,6 +1,5 @@
 """Jobs of SWR and of its ablations, side by side in one run."""
 
-import dataclasses
 import warnings
 
 import keras
@@ -10,7 +9,7 @@ import pytest
 from swr_keras.accounting import owned_parameters, summary
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.local import run_local
+from swr_keras.jobs.local import LocalPlace, run_local
 from swr_keras.jobs.model import AdaptModel, swr_jobs
 from swr_keras.methods import SWR, FineTuningAll, PolicyLearning, RandomPolicy, ablations
 from swr_keras.tasks.pack import TaskPack, fingerprint
@@ -71,9 +70,9 @@ def test_each_job_stands_behind_those_that_it_needs_and_is_told_apart(tmp_path):
         assert all(need is TRAINED or need in jobs[:number] for need in job.needs)
     titles = [job.title for job in jobs]
     assert len(set(titles)) == len(titles)
-    place = dataclasses.make_dataclass("Place", ["path"])(tmp_path)
+    place = LocalPlace(RunFolder(tmp_path), {}, verbose=0)
     models = [job for job in jobs if isinstance(job, AdaptModel)]
-    folders = {str(job.folder(place).relative_to(tmp_path / "english")) for job in models}
+    folders = {str(place.files(job).relative_to(tmp_path / "english")) for job in models}
     assert len(folders) == len(models) == 2 * len(EVERY)
     assert {"c0.1", "SWR-not-staged_c0.1", "SWR-super-net-weight_c0.3"} < folders
     outcomes = [job.outcome(place) for job in jobs if hasattr(job, "outcome")]

@@ -1,0 +1,119 @@
+"""The engine that does jobs on this computer, each process one at a time."""
+
+import concurrent.futures
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.perform import Load, perform
+from swr_keras.jobs.store import JobStore
+
+_store: JobStore
+_load: Load
+
+
+class LocalEngine:
+    """An `Engine` of processes on this computer.
+
+    Jobs are done in processes of their own even one at a time: one that takes all memory ends
+    alone. A process keeps the data of its last job, so the next one is best of the same.
+
+    Args:
+        store: Where jobs are done.
+        load: Gives the task whose digest is a job's `data`; must be picklable.
+        workers: Number of processes.
+        threads: Threads of each. Results can differ in rounding by their number.
+    """
+
+    def __init__(self, store: JobStore, load: Load, *, workers: int, threads: int):
+        self.slots = workers
+        self._prepared = store, load, threads
+        self._lanes = [_Lane(self._prepared) for _ in range(workers)]
+
+    def choose(self, ready: Sequence[Job]) -> Job:
+        idle = {lane.data for lane in self._lanes if lane.job is None}
+        busy = {lane.data for lane in self._lanes if lane.job is not None}
+        return min(ready, key=lambda job: (job.data not in idle, job.data in busy))
+
+    def begin(self, job: Job) -> concurrent.futures.Future[str | None]:
+        idle = [lane for lane in self._lanes if lane.job is None]
+        lane = min(idle, key=lambda lane: (lane.data != job.data, lane.data is not None))
+        lane.job, lane.data = job, job.data
+        return lane.pool().submit(_do, job)
+
+    def end(self, job: Job, future: concurrent.futures.Future[str | None]) -> str | None:
+        lane = next(lane for lane in self._lanes if lane.job is job)
+        lane.job = None
+        try:
+            return future.result()
+        except concurrent.futures.BrokenExecutor:
+            lane.renew()
+            return "its process was ended from outside, perhaps for lack of memory"
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            lane.close()
+
+
+class _Lane:
+    """A process, made when it's needed, and what it does and has."""
+
+    def __init__(self, prepared):
+        self.job: Job | None = None
+        self.data: str | None = None
+        self._prepared = prepared
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def pool(self):
+        if self._pool is None:
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_enter,
+                initargs=self._prepared,
+            )
+        return self._pool
+
+    def renew(self):
+        self.close()
+        self._pool, self.data = None, None
+
+    def close(self):
+        if self._pool is None:
+            return
+        if self.job is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _enter(store, load, threads):
+    """Prepares a process for jobs: it ends with the one that made it, whatever ends that."""
+    global _store, _load
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare_process(threads)
+    _store, _load = store, load
+
+
+def prepare_process(threads: int) -> None:
+    """Gives the process so many threads, and TensorFlow less to say."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def _end_with_parent():
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _do(job: Job) -> str | None:
+    return perform(job, _store, _load)

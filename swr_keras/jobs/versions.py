@@ -1,0 +1,20 @@
+"""What results were made with."""
+
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from swr_keras.version import __version__
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that matter, by name."""
+    return {
+        "python": platform.python_version(),
+        "keras": keras.version(),
+        "tensorflow": tf.version.VERSION,
+        "numpy": np.__version__,
+        "swr_keras": __version__,
+    }

@@ -1,0 +1,166 @@
+"""The jobs of a benchmark."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from swr_keras import backbones
+from swr_keras.accounting import summary
+from swr_keras.audio.keyword_task import own_names
+from swr_keras.jobs.base import TrainBase
+from swr_keras.jobs.job import Job, work
+from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
+from swr_keras.methods import SWR, Method
+from swr_keras.recipes.benchmark_data import KnownTask
+from swr_keras.recipes.benchmark_methods import MULTILINGUAL, make
+from swr_keras.recipes.benchmark_settings import BenchmarkSettings, Repetition
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The tasks of one backbone and repetition, on one base.
+
+    Attributes:
+        backbone: Architecture of the base.
+        repetition: Seed and fold.
+        base_task: What the base is trained on.
+        tasks: The tasks.
+        network: The base, untrained.
+    """
+
+    backbone: str
+    repetition: Repetition
+    base_task: KnownTask
+    tasks: tuple[KnownTask, ...]
+    network: keras.Model = dataclasses.field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, backbone: str, repetition: Repetition, base_task, tasks) -> "Group":
+        """Makes one, with an untrained base."""
+        build = backbones.BUILDERS[backbone]
+        network = build(num_classes=base_task.num_classes, input_shape=base_task.input_shape)
+        return cls(backbone, repetition, base_task, tuple(tasks), network)
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return f"{self.backbone}, {self.repetition}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedJob:
+    """A job of a benchmark.
+
+    Attributes:
+        job: The job.
+        group: What it belongs to.
+        method: Name of its method among the flags; empty for a base.
+        learning_rate: The rate that the method was made with; `None` for its default.
+    """
+
+    job: Job
+    group: Group
+    method: str = ""
+    learning_rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        rate = "" if self.learning_rate is None else f" (rate {self.learning_rate:g})"
+        return f"{self.group.title}: {self.job.title}{rate}"
+
+    @property
+    def work(self) -> float:
+        """Multiplies of all examples that its trainings see, as a measure of time."""
+        multiplies = summary(self.group.network, input_shape=self.group.base_task.input_shape)
+        known = {task.data: task for task in (self.group.base_task, *self.group.tasks)}
+        plan = self.job.plan(known[self.job.data])  # type: ignore[arg-type]
+        return work(plan) * float(multiplies.multiplies)
+
+
+def plan(
+    settings: BenchmarkSettings,
+    groups: Sequence[Group],
+    rates: Mapping[tuple[str, str], float | None],
+) -> list[PlannedJob]:
+    """Returns the jobs of a benchmark, each after those that it needs, and none twice.
+
+    Args:
+        settings: What is asked for.
+        groups: The groups.
+        rates: The rate of each method by its name and the backbone.
+    """
+    found: dict[str, PlannedJob] = {}
+    for group in groups:
+        shared = settings.shared(group.backbone, group.repetition)
+        for name in settings.methods:
+            rate = rates.get((name, group.backbone))
+            for task in group.tasks:
+                if name == MULTILINGUAL:
+                    jobs = _try_base(group, base_job(settings, group), task)
+                else:
+                    methods = make(name, shared, rate)
+                    costs = settings.transfer.target_cost
+                    jobs = adapt_jobs(settings, group, task, methods, costs)
+                for job in (base_job(settings, group), *jobs):
+                    of_base = isinstance(job, TrainBase)
+                    planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
+                    found.setdefault(job.address(), planned)
+    return list(found.values())
+
+
+def adapt_jobs(
+    settings: BenchmarkSettings,
+    group: Group,
+    task: KnownTask,
+    methods: Iterable[Method],
+    costs: Sequence[float],
+) -> list[Job]:
+    """Returns the jobs that adapt a base to a task by some methods, each after its needs."""
+    base = base_job(settings, group)
+    common: dict[str, Any] = {
+        "base": base,
+        "task": task.name,
+        "data": task.data,
+        "seed": group.repetition.seed,
+    }
+    jobs: list[Job] = []
+    for method in methods:
+        method = _resolved(method, group.network, task)
+        if isinstance(method, SWR):
+            jobs += swr_jobs([method], costs, **common)
+        else:
+            own = costs if method.needs_cost else [None]
+            jobs += [AdaptModel(method=method, target_cost=cost, **common) for cost in own]
+    return jobs
+
+
+def base_job(settings: BenchmarkSettings, group: Group) -> TrainBase:
+    """Returns the job that trains the base of a group."""
+    kws = settings.kws(group.backbone, group.repetition)
+    return TrainBase(
+        backbone=group.backbone,
+        fit=kws.base_fit,
+        task=group.base_task.name,
+        data=group.base_task.data,
+        seed=group.repetition.seed,
+    )
+
+
+def _try_base(group, base, task) -> list[Job]:
+    """Returns the job that tries the base on a task; none where the base lacks classes of it."""
+    names = own_names(task, group.base_task.labels)
+    if not set(task.labels) <= set(names):
+        return []
+    seed = group.repetition.seed
+    return [TryBase(base=base, class_names=names, task=task.name, data=task.data, seed=seed)]
+
+
+def _resolved(method, network, task):
+    """Fills in what of a method's settings depends on the base and the data."""
+    changes: dict[str, Any] = {"fit": method.fit.resolved(network, task)}
+    if isinstance(method, SWR):
+        changes["learning"] = method.learning.resolved(network, task)
+    return dataclasses.replace(method, **changes)

@@ -1,0 +1,151 @@
+"""The benchmark, from recordings to tables."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from swr_keras.files import write_atomically, write_json
+from swr_keras.jobs.benchmark_results import BenchmarkResults
+from swr_keras.jobs.local_engine import LocalEngine
+from swr_keras.jobs.ray_engine import RayEngine
+from swr_keras.jobs.record import Record, read_records, write_records
+from swr_keras.jobs.result import Result
+from swr_keras.jobs.schedule import Engine, Failure, run_jobs
+from swr_keras.jobs.store import JobStore
+from swr_keras.recipes.benchmark_data import Recordings
+from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan
+from swr_keras.recipes.benchmark_settings import BenchmarkSettings
+from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
+from swr_keras.recipes.setting_flags import as_flat
+from swr_keras.reporting import benchmark_tables, render_benchmark
+
+_TITLE = "Benchmark of transfer learning for keyword spotting"
+
+
+def run(settings: BenchmarkSettings) -> None:
+    """Runs the benchmark and writes its tables; does what is missing if it was run before.
+
+    Raises:
+        ValueError: For anything wrong with the recordings, before training starts; or, once all
+            else is done and the tables are written, if jobs failed.
+        ImportError: If Ray is asked for and isn't installed.
+        OSError: If a file can't be written.
+    """
+    beside = [record for folder in settings.beside for record in read_records(folder)]
+    recordings = Recordings()
+    groups = _groups(settings, recordings)
+    store = JobStore(pathlib.Path(settings.store_dir))
+    trials = tuning_jobs(settings, groups)
+    failures = _do(trials, settings, store, recordings)
+    found = tried(trials, _results(store, trials))
+    jobs = plan(settings, groups, chosen_rates(settings, found))
+    failures += _do(jobs, settings, store, recordings)
+    records = _records(store, jobs, trials)
+    folder = pathlib.Path(settings.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_records(folder, records)
+    write_json(folder / "settings.json", as_flat(settings))
+    _write_tables(folder, settings, [*records, *beside], groups, found, failures)
+    if failures:
+        listed = "\n".join(f"  {line}" for line in failures)
+        raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+
+
+def _groups(settings: BenchmarkSettings, recordings: Recordings) -> list[Group]:
+    groups = []
+    for repetition in settings.repetitions:
+        print(f"Reading recordings, {repetition}", flush=True)
+        for backbone in settings.backbones:
+            base_task, tasks = recordings.known(settings.kws(backbone, repetition))
+            groups.append(Group.of(backbone, repetition, base_task, tasks))
+    return groups
+
+
+def _do(
+    jobs: Sequence[PlannedJob], settings: BenchmarkSettings, store: JobStore, recordings: Recordings
+) -> list[Failure]:
+    keys = {planned.job.address(): planned for planned in jobs}
+    if all(store.outcome(planned.job) for planned in jobs):
+        return []
+    return run_jobs(
+        [planned.job for planned in jobs],
+        store,
+        _engine(settings, store, recordings),
+        names={key: planned.name for key, planned in keys.items()},
+        work={key: planned.work for key, planned in keys.items()},
+        report=_say,
+    )
+
+
+def _engine(settings: BenchmarkSettings, store: JobStore, recordings: Recordings) -> Engine:
+    if settings.engine == "ray":
+        return RayEngine(store, recordings.task, address=settings.address, threads=settings.threads)
+    return LocalEngine(store, recordings.task, workers=settings.processes, threads=settings.threads)
+
+
+def _results(store: JobStore, jobs: Sequence[PlannedJob]) -> Mapping[str, Result]:
+    outcomes = {planned.job.address(): store.outcome(planned.job) for planned in jobs}
+    return {key: outcome.result for key, outcome in outcomes.items() if outcome}
+
+
+def _records(store, jobs, trials) -> list[Record]:
+    kept = {planned.job.address(): planned for planned in jobs}
+    every = {planned.job.address(): planned for planned in (*jobs, *trials)}
+    records = []
+    for key, planned in every.items():
+        outcome = store.outcome(planned.job)
+        if outcome is not None:
+            records.append(
+                Record(
+                    **vars(outcome),
+                    backbone=planned.group.backbone,
+                    seed=planned.group.repetition.seed,
+                    fold=planned.group.repetition.fold,
+                    address=key,
+                    settings=planned.job.settings(),
+                    tried=key not in kept,
+                )
+            )
+    return records
+
+
+def _write_tables(folder, settings, records, groups, found: Sequence[Tried], failures):
+    results = BenchmarkResults(records)
+    tables = benchmark_tables(results)
+    texts = [table.markdown() for table in tables]
+    write_atomically(folder / "tables.md", "\n\n".join([*texts, *_rates(found), ""]).encode())
+    page = render_benchmark(
+        results,
+        title=_TITLE,
+        tables=tables,
+        failures=[str(failure) for failure in failures],
+        notes=[*_data_notes(groups), *_rates(found)],
+        settings=as_flat(settings),
+    )
+    write_atomically(folder / "report.html", page.encode())
+    print(f"\n{texts[0]}\n\nWritten to {folder}; open {folder / 'report.html'}", flush=True)
+
+
+def _rates(found: Sequence[Tried]) -> list[str]:
+    return [
+        f"{each.method} on {each.backbone} at a rate of {each.learning_rate:g}: "
+        + (
+            "failed"
+            if each.validation_accuracy is None
+            else f"{each.validation_accuracy:.1%} of the validation examples"
+        )
+        for each in found
+    ]
+
+
+def _data_notes(groups: Sequence[Group]) -> list[str]:
+    notes: dict[str, None] = {}
+    for group in groups:
+        for task in group.tasks:
+            counts = ", ".join(f"{count:,} {split}" for split, count in task.examples.items())
+            notes[f"{task.name}, {group.repetition}: {counts} examples."] = None
+            notes |= dict.fromkeys(f"{task.name}: {note}" for note in task.notes)
+    return list(notes)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

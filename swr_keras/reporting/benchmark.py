@@ -1,0 +1,89 @@
+"""The page of a benchmark: one HTML file that needs nothing else."""
+
+import json
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from swr_keras.jobs.benchmark_results import MULTILINGUAL, BenchmarkResults, Row
+from swr_keras.jobs.benchmark_table import SPLITS, Table, ablations_tables, methods_table
+from swr_keras.jobs.result import SWR
+from swr_keras.reporting import benchmark_figures as figures
+from swr_keras.reporting.figures import Arm, Picture
+from swr_keras.reporting.template import render
+
+_TEMPLATE = "benchmark.html.jinja"
+
+
+def benchmark_tables(results: BenchmarkResults) -> list[Table]:
+    """Returns all tables of a benchmark, on test examples, then on validation examples."""
+    return [
+        table
+        for split in SPLITS
+        for table in (methods_table(results, split), *ablations_tables(results, split))
+    ]
+
+
+def render_benchmark(
+    results: BenchmarkResults,
+    *,
+    title: str,
+    tables: Sequence[Table],
+    failures: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> str:
+    """Renders a benchmark as one self-contained HTML page: no script, no network, no other file.
+
+    Args:
+        results: The results.
+        title: Heading of the page.
+        tables: Its tables.
+        failures: What wasn't done, and why.
+        notes: What a reader must know of the data.
+        settings: What was asked for, by name of the flag.
+    """
+    return render(
+        _TEMPLATE,
+        title=title,
+        tables=tables,
+        per_byte=[p for name in results.backbones if (p := _per_byte(results, name))],
+        tracking=[
+            figures.achieved_costs(found, name)
+            for name in results.backbones
+            if (found := results.searches(name))
+        ],
+        maps=[picture for name in results.backbones for picture in _maps(results, name)],
+        failures=failures,
+        notes=[*notes, *results.notes()],
+        settings={
+            name: json.dumps(value, ensure_ascii=False) for name, value in (settings or {}).items()
+        },
+        versions=results.records[0].versions if results.records else {},
+    )
+
+
+def _per_byte(results: BenchmarkResults, backbone: str) -> Picture | None:
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in results.rows(backbone):
+        size = results.values(backbone, row, lambda result: result.flash_bytes)
+        if size and not row.is_ablation:
+            point = fmean(size.values()), _accuracy(results, backbone, row)
+            points.setdefault(row.method, []).append(point)
+    if not points:
+        return None
+    arms = [Arm(name, found, name == SWR) for name, found in points.items()]
+    base = Row(MULTILINGUAL)
+    level = _accuracy(results, backbone, base) if base in results.rows(backbone) else None
+    return figures.all_methods(arms, level, backbone)
+
+
+def _accuracy(results, backbone, row):
+    return fmean(results.values(backbone, row, lambda r: r.testing_accuracy).values())
+
+
+def _maps(results: BenchmarkResults, backbone: str):
+    for task in results.tasks:
+        curves = results.searches(backbone, task).get(SWR)
+        if curves:
+            yield figures.policy_map(curves, f"{SWR} of {task} on {backbone}")
