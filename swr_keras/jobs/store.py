@@ -4,7 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import filelock
 
@@ -131,7 +131,7 @@ class JobStore:
         attempt = self.attempt(job)
         attempt.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            if Path(name).name != name:
+            if name in ("", "..") or PureWindowsPath(name).name != name:
                 raise ValueError(f"A file of '{job.title}' has the name {name!r}.")
             write_atomically(attempt / name, data)
         if _OUTCOME in files:

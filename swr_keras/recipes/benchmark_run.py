@@ -122,7 +122,8 @@ def _write_tables(folder, settings, records, groups, found: Sequence[Tried], fai
         settings=as_flat(settings),
     )
     write_atomically(folder / "report.html", page.encode())
-    print(f"\n{texts[0]}\n\nWritten to {folder}; open {folder / 'report.html'}", flush=True)
+    first = "".join(texts[:1])
+    print(f"\n{first}\n\nWritten to {folder}; open {folder / 'report.html'}", flush=True)
 
 
 def _rates(found: Sequence[Tried]) -> list[str]:

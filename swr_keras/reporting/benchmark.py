@@ -17,6 +17,8 @@ _TEMPLATE = "benchmark.html.jinja"
 
 def benchmark_tables(results: BenchmarkResults) -> list[Table]:
     """Returns all tables of a benchmark, on test examples, then on validation examples."""
+    if not results.backbones:
+        return []
     return [
         table
         for split in SPLITS

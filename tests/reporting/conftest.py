@@ -58,6 +58,12 @@ def example_curve(seed):
     }
 
 
+@pytest.fixture(scope="session")
+def make_curve():
+    """Makes a policy curve of a seed, see `example_curve`."""
+    return example_curve
+
+
 def example_history(epochs, start, rng):
     rise = 1 - np.exp(-np.arange(1, epochs + 1) / 6)
     noise = rng.normal(0, 0.01, (4, epochs))
