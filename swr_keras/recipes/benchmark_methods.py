@@ -5,12 +5,20 @@ from collections.abc import Callable, Sequence
 
 from swr_keras.methods import (
     SWR,
+    TAPS,
     ClassifierAndBatchNorm,
     ClassifierOnly,
+    DepthwiseFirst,
     FineTuningAll,
+    GradientSelection,
     LastLayersFirst,
     Method,
+    Piggyback,
     RandomPolicy,
+    RepNet,
+    ResidualAdapter,
+    SparseUpdate,
+    SpotTune,
     ablations,
 )
 from swr_keras.methods.method import MethodAtCost
@@ -71,8 +79,16 @@ METHODS: dict[str, Make] = {
     "classifier_only": _plain(ClassifierOnly),
     "classifier_and_batch_norm": _plain(ClassifierAndBatchNorm),
     "fine_tuning_all": _plain(FineTuningAll),
+    "spot_tune": _plain(SpotTune),
+    "residual_adapter": _plain(ResidualAdapter),
+    "rep_net": _plain(RepNet),
+    "taps": _plain(TAPS),
+    "piggyback": _plain(Piggyback),
     _SWR: lambda shared: [shared.swr],
+    "gradient_selection": _at_cost(GradientSelection),
+    "sparse_update": _at_cost(SparseUpdate),
     "last_layers_first": _at_cost(LastLayersFirst),
+    "depthwise_first": _at_cost(DepthwiseFirst),
     "random_policy": _random,
     **{f"{_SWR}_{name.replace('-', '_')}": _ablation(name) for name in ablations(SWR())},
 }

@@ -176,7 +176,9 @@ def test_files_go_from_store_to_store(store, tmp_path):
     assert "nan" in other.log(half).read_text()
 
 
-@pytest.mark.parametrize("name", ["../found.txt", "/tmp/found.txt", "..", ".", "a/b", "a\\b", "c:x", ""])
+@pytest.mark.parametrize(
+    "name", ["../found.txt", "/tmp/found.txt", "..", ".", "a/b", "a\\b", "c:x", ""]
+)
 def test_files_stay_in_their_folder(name, store):
     with pytest.raises(ValueError, match="has the name"):
         store.write_files(noted(), {name: b"x"})
