@@ -3,8 +3,10 @@
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 
 from swr_keras import backbones
+from swr_keras.audio.splits import Fold
 from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.benchmark_methods import NAMES, Shared, check_names
 from swr_keras.recipes.kws_settings import FEATURES, KwsSettings
@@ -44,6 +46,9 @@ class BenchmarkSettings(Settings):
     )
     seeds: tuple[int, ...] = setting(
         (0, 1, 2), "Seeds, comma-separated. With --folds, every fold is done at each seed."
+    )
+    fold: tuple[int, ...] | None = setting(
+        None, "Which of the --folds are done, comma-separated, from 0. Default: all."
     )
     recordings: concerns.Recordings = concerns.Recordings()
     noise: concerns.Noise = concerns.Noise()
@@ -103,10 +108,17 @@ class BenchmarkSettings(Settings):
             raise ValueError(
                 f"There are no backbones {unknown}. Choose among {', '.join(backbones.BUILDERS)}."
             )
-        for name in ("backbones", "seeds"):
+        for name in ("backbones", "seeds", "fold"):
             values = getattr(self, name)
+            if values is None:
+                continue
             if len(set(values)) < len(values) or not values:
                 raise ValueError(f"`{name}` needs one or more, each once. Received: {values}.")
+        if self.fold is not None:
+            if self.recordings.folds is None:
+                raise ValueError(f"`fold` needs the number of `folds`. Received: {self.fold}.")
+            for index in self.fold:
+                Fold(index, self.recordings.folds)
         if min(self.seeds) < 0:
             raise ValueError(f"`seeds` must be at least 0. Received: {self.seeds}.")
         if not all(0 < rate < math.inf for rate in self.tune):
@@ -127,7 +139,10 @@ class BenchmarkSettings(Settings):
     @property
     def repetitions(self) -> list[Repetition]:
         """What results are averaged over, the first fold of each seed first."""
-        folds = [None] if self.recordings.folds is None else range(self.recordings.folds)
+        if self.recordings.folds is None:
+            folds: Sequence[int | None] = [None]
+        else:
+            folds = range(self.recordings.folds) if self.fold is None else self.fold
         return [Repetition(seed, fold) for fold in folds for seed in self.seeds]
 
     @property
