@@ -14,6 +14,7 @@ from swr_keras.splice import Replay
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 _KINDS = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
+_POOLING = {1: layers.MaxPooling1D, 2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 _INITIALIZERS = ("zeros", "normal")
 
 
@@ -92,14 +93,17 @@ class _Adapter:
         adapter = _KINDS[rank](
             channels,
             1,
-            convolution.strides,
             use_bias=False,
             kernel_initializer=initializer,
             data_format=convolution.data_format,
             dtype=convolution.dtype_policy,
             name=name,
         )
-        self.steps = [*_cropping(convolution, f"{name}_crop"), adapter]
+        self.steps = [
+            *_cropping(convolution, f"{name}_crop"),
+            *_striding(convolution, f"{name}_stride"),
+            adapter,
+        ]
         self.sum = layers.Add(name=f"{name}_sum")
         self.activation = None
         if convolution.activation is not keras.activations.linear:
@@ -124,6 +128,17 @@ def _cropping(convolution, name) -> list[keras.Layer]:
         return [layers.Cropping1D(halves[0], name=name)]
     kind = layers.Cropping2D if len(halves) == 2 else layers.Cropping3D
     return [kind(tuple(halves), data_format=convolution.data_format, name=name)]
+
+
+def _striding(convolution, name) -> list[keras.Layer]:
+    """What takes away the positions that a convolution strides over.
+
+    TensorFlow's 1x1 convolution with strides writes, for some shapes, beyond its output.
+    """
+    if set(convolution.strides) == {1}:
+        return []
+    kind = _POOLING[len(convolution.strides)]
+    return [kind(1, convolution.strides, data_format=convolution.data_format, name=name)]
 
 
 def _is_convolution(operation) -> bool:

@@ -15,6 +15,7 @@ AGENT = "agent_"
 """What the names of the agent's layers begin with."""
 
 _STAGES = 3
+_MOST_WIDTH = 128
 _MOST_SEED = 2**31 - 1
 
 
@@ -104,8 +105,7 @@ class RoutedBlocks(Extension):
 
     Attributes:
         blocks: Layers at whose outputs blocks begin and end, see `find_blocks`.
-        width: Channels of the agent's first convolution. 12 makes an agent of about half of a
-            BC-ResNet-8, as in arXiv 2302.13435; what agent that had isn't published.
+        width: Channels of the agent's first convolution, see `usual_width`.
         temperature: Temperature of the decisions in training.
         seed: Seed of their draws.
 
@@ -121,7 +121,7 @@ class RoutedBlocks(Extension):
     seed: int = 0
 
     def __post_init__(self):
-        check_range("width", self.width, 1, 128)
+        check_range("width", self.width, 1, _MOST_WIDTH)
         check_range("temperature", self.temperature, 1e-3, 1e3)
         check_range("seed", self.seed, 0, _MOST_SEED)
 
@@ -150,6 +150,16 @@ class RoutedBlocks(Extension):
         x = layers.Dense(2 * blocks, name=f"{AGENT}logits")(x)
         x = layers.Reshape((blocks, 2), name=f"{AGENT}pairs")(x)
         return ExampleRouting(self.temperature, self.seed, name=f"{AGENT}routing")(x)
+
+
+def usual_width(base: keras.Model) -> int:
+    """Returns the width whose agent has about half as many parameters as a base.
+
+    That is 12 for BC-ResNet-8. Those of arXiv 2302.13435 have half of BC-ResNet-8 and of Res15; what
+    they were isn't published.
+    """
+    of_width_1 = 9 * sum(2 * c * c + (2 * c) ** 2 for c in (2**stage for stage in range(_STAGES)))
+    return min(max(round((0.5 * base.count_params() / of_width_1) ** 0.5), 1), _MOST_WIDTH)
 
 
 def _residual(x, name):

@@ -8,30 +8,32 @@ import tensorflow as tf
 from swr_keras.graph import structure
 from swr_keras.layers.blocks import find_blocks
 from swr_keras.layers.normalization import STATISTICS
-from swr_keras.layers.routed_blocks import AGENT, RoutedBlocks
-from swr_keras.methods.extending import ExtendingMethod
+from swr_keras.layers.routed_blocks import AGENT, RoutedBlocks, usual_width
+from swr_keras.methods.method import Method
 from swr_keras.policy.policy import Policy
 from swr_keras.training.task_model import TaskModel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpotTune(ExtendingMethod):
+class SpotTune(Method):
     """Trains a copy of each block, and an agent that takes for each example the copy or the block.
 
     Layers outside of blocks, batch norm and a new head are trained, too. A device can't run it,
     since what runs depends on the example.
 
     Attributes:
-        extension: The blocks and the agent.
+        extension: The blocks and the agent; by default an agent of about half as many parameters as
+            the base.
         agent_rate: Size of a step of the agent, as a share of the step that the optimizer takes.
 
     Source: Guo et al., CVPR 2019; "SpotTune" of section 4 of arXiv 2302.13435.
     """
 
     name: ClassVar[str] = "SpotTune"
+    needs_cost: ClassVar[bool] = False
 
     batch_norm: str = "affine"
-    extension: RoutedBlocks = RoutedBlocks()
+    extension: RoutedBlocks | None = None
     agent_rate: float = 0.1
 
     def __post_init__(self):
@@ -40,7 +42,7 @@ class SpotTune(ExtendingMethod):
             raise ValueError(f"`agent_rate` must be in (0, 1]. Received: {self.agent_rate}.")
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        found = find_blocks(structure(base), self.extension.blocks)
+        found = find_blocks(structure(base), self._extension(base).blocks)
         inside = {call.path for block in found for call in block.calls}
         sizes = self.sizes(base, head)
         return Policy.from_layers(sizes, [path for path in sizes if path not in inside], self.cost)
@@ -52,9 +54,12 @@ class SpotTune(ExtendingMethod):
             num_classes=num_classes,
             batch_norm=self.batch_norm,
             head=head,
-            extension=dataclasses.replace(self.extension, seed=seed),
+            extension=dataclasses.replace(self._extension(base), seed=seed),
             agent_rate=self.agent_rate,
         )
+
+    def _extension(self, base):
+        return self.extension or RoutedBlocks(width=usual_width(base))
 
 
 class SpotTuneModel(TaskModel):

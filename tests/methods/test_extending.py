@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.layers.routed_blocks import RoutedBlocks
+from swr_keras.layers.routed_blocks import RoutedBlocks, usual_width
 from swr_keras.layers.side_modules import SideModules
 from swr_keras.methods import RepNet, ResidualAdapter, SpotTune
 from swr_keras.training.fit import Fit
@@ -18,7 +18,7 @@ METHODS = [
     ResidualAdapter(fit=FIT),
     RepNet(fit=FIT),
     RepNet(fit=FIT, batch_norm="statistics", extension=SideModules(expand=1.0)),
-    SpotTune(fit=FIT, extension=RoutedBlocks(width=2)),
+    SpotTune(fit=FIT),
 ]
 BACKBONES = {
     "bcresnet": lambda: swr.backbones.bcresnet(1, num_classes=4, input_shape=(10, 40, 1)),
@@ -193,3 +193,30 @@ def test_settings_are_values(method):
     again = type(method)()
     assert method == again and hash(method) == hash(again)
     assert dataclasses.replace(method, fit=FIT) != method
+
+
+@pytest.mark.parametrize(
+    ("build", "width"),
+    [
+        (lambda: swr.backbones.bcresnet(8), 12),
+        (lambda: swr.backbones.bcresnet(1), 2),
+        (lambda: swr.backbones.res15(), 10),
+    ],
+)
+def test_the_usual_agent_has_half_of_the_base(build, width):
+    assert usual_width(build()) == width
+
+
+def test_adapters_of_one_input_channel_train_in_whole_batches():
+    """A strided 1x1 convolution of these shapes once ended the process."""
+    inputs = keras.Input((101, 40, 1))
+    x = keras.layers.Conv2D(16, 5, (1, 2), padding="same", name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    base = keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+    x, y = (
+        np.random.default_rng(0).normal(size=(64, 101, 40, 1)).astype("float32"),
+        np.arange(64) % 3,
+    )
+    task = GivenData(base, x, y, num_classes=3)
+    model = ResidualAdapter(fit=Fit(epochs=1, batch_size=64)).adapt(base, task, verbose=0)
+    assert all(np.isfinite(each).all() for each in model.get_weights())
