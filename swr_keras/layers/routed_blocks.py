@@ -155,8 +155,8 @@ class RoutedBlocks(Extension):
 def usual_width(base: keras.Model) -> int:
     """Returns the width whose agent has about half as many parameters as a base.
 
-    That is 12 for BC-ResNet-8. Those of arXiv 2302.13435 have half of BC-ResNet-8 and of Res15; what
-    they were isn't published.
+    That is 12 for BC-ResNet-8. Those of arXiv 2302.13435 have half of BC-ResNet-8 and of Res15;
+    what they were isn't published.
     """
     of_width_1 = 9 * sum(2 * c * c + (2 * c) ** 2 for c in (2**stage for stage in range(_STAGES)))
     return min(max(round((0.5 * base.count_params() / of_width_1) ** 0.5), 1), _MOST_WIDTH)
