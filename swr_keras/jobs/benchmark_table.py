@@ -67,10 +67,12 @@ def _table(title, results, rows, split, backbones):
     }
     of = "test" if split == "testing" else split
     count = results.repetitions
-    repeated = results.repeated if count == 1 else f"{results.repeated}s"
+    over = f"mean and 95 % interval over {count} {results.repeated}s"
+    if count == 1:
+        over = f"1 {results.repeated}"
     where = "" if len(backbones) > 1 else f" on {backbones[0]}"
     return Table(
-        f"{title}{where}, {of} accuracy in %, mean and 95 % interval over {count} {repeated}",
+        f"{title}{where}, {of} accuracy in %, {over}",
         ("method", "target cost", *columns),
         tuple(
             (

@@ -45,7 +45,7 @@ class BenchmarkSettings(Settings):
         f"Architectures of the bases, comma-separated: {', '.join(backbones.BUILDERS)}.",
     )
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2), "Seeds, comma-separated. With --folds, every fold is done at each seed."
+        (0, 1, 2), "Seeds, comma-separated. With --folds, each fold is done at each seed."
     )
     fold: tuple[int, ...] | None = setting(
         None, "Which of the --folds are done, comma-separated, from 0. Default: all."

@@ -1,0 +1,370 @@
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from absl import flags
+
+from swr_keras.jobs.benchmark_results import BenchmarkResults
+from swr_keras.jobs.record import read_records
+from swr_keras.jobs.result import Result
+from swr_keras.methods import SWR, Method
+from swr_keras.recipes import benchmark
+from swr_keras.recipes.benchmark_data import Recordings
+from swr_keras.recipes.benchmark_jobs import Group, plan
+from swr_keras.recipes.benchmark_methods import METHODS, MULTILINGUAL, NAMES, Shared, make
+from swr_keras.recipes.benchmark_settings import BenchmarkSettings
+from swr_keras.recipes.benchmark_tuning import (
+    chosen_rates,
+    given_rates,
+    tried,
+    tuning_jobs,
+)
+from swr_keras.recipes.setting_flags import parse
+from swr_keras.tasks import TaskPack
+
+ALL = f"--methods={','.join(NAMES)}"
+
+
+def settings(*arguments):
+    return parse(BenchmarkSettings, ["benchmark", *arguments])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, write_corpus):
+    folder = tmp_path_factory.mktemp("corpora")
+    return [
+        write_corpus(folder / "english", ["yes", "no", "dog"]),
+        write_corpus(folder / "mandarin", ["shi", "bu"]),
+    ]
+
+
+def asked(folders, *arguments):
+    return settings(f"--data_dir={','.join(map(str, folders))}", *arguments)
+
+
+def grouped(asked):
+    recordings = Recordings()
+    return [
+        Group.of(backbone, repetition, *recordings.known(asked.kws(backbone, repetition)))
+        for repetition in asked.repetitions
+        for backbone in asked.backbones
+    ]
+
+
+def planned(asked, groups=None, rates=None):
+    jobs = plan(asked, groups or grouped(asked), rates or given_rates(asked))
+    return {each.name: each.job for each in jobs}
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--methods=swr,taps9", r"no methods \['taps9'\]. Choose among multilingual"),
+        ("--methods=swr,swr", "each once"),
+        ("--methods=", "one or more methods"),
+        ("--backbones=resnet", r"no backbones \['resnet'\]"),
+        ("--backbones=res15,res15", "each once"),
+        ("--seeds=", "one or more"),
+        ("--seeds=-1", "at least 0"),
+        ("--seeds=one", "seeds"),
+        ("--tune=0.1", "two or more rates"),
+        ("--tune=0.1,0", "positive rates"),
+        ("--tune=0.1,nan", "positive rates"),
+        ("--learning_rates=swr", "<method>=<rate>"),
+        ("--learning_rates=swr=fast", "<method>=<rate>"),
+        ("--learning_rates=piggy=0.1", "<method>=<rate>"),
+        ("--learning_rates=swr=-1", "<method>=<rate>"),
+        ("--engine=slurm", "one of"),
+        ("--address=ray://a:1", "is for engine='ray'"),
+        ("--threads=0", "at least 1"),
+        ("--folds=1", "fold"),
+        ("--fold=1", "needs the number of `folds`"),
+        ("--folds=3 --fold=3", "fold"),
+        ("--folds=3 --fold=1,1", "each once"),
+        ("--features=mfcc --warm_up_seconds=2", "warm_up_seconds"),
+    ],
+)
+def test_impossible_flags_are_refused(argument, message):
+    with pytest.raises((flags.Error, ValueError), match=message):
+        settings("--data_dir=x", *argument.split(" "))
+
+
+def test_help_tells_every_flag_and_method(capsys):
+    assert benchmark.main(["benchmark", "--help"]) == 0
+    text = capsys.readouterr().out
+    for name in (
+        *NAMES,
+        "--methods",
+        "--tune",
+        "--engine",
+        "--store_dir",
+        "ray://",
+        "results.jsonl",
+    ):
+        assert name in text
+
+
+def test_a_wrong_flag_and_missing_recordings_stop_the_command(tmp_path, capsys):
+    assert benchmark.main(["benchmark", "--tau=1"]) == 1
+    assert "Unknown command line flag 'tau'" in capsys.readouterr().err
+    output = tmp_path / "out"
+    common = ["benchmark", "--data_dir=/no/such/folder", f"--output_dir={output}"]
+    assert benchmark.main(common) == 1
+    assert "'/no/such/folder', which is no folder" in capsys.readouterr().err
+    assert benchmark.main([*common, f"--beside={tmp_path}"]) == 1
+    assert "Name the folder of a benchmark" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_repetitions_are_seeds_or_every_fold_of_each_seed():
+    assert [str(each) for each in settings("--seeds=3,1").repetitions] == ["seed 3", "seed 1"]
+    folded = settings("--seeds=0,1", "--folds=3").repetitions
+    assert len(folded) == 6
+    assert [str(each) for each in folded[:2]] == ["seed 0, fold 0", "seed 1, fold 0"]
+    some = settings("--seeds=4", "--folds=3", "--fold=2,0").repetitions
+    assert [str(each) for each in some] == ["seed 4, fold 2", "seed 4, fold 0"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_made_with_its_rate(name):
+    swr = settings().shared("bcresnet1", settings().repetitions[0]).swr
+    made = make(name, Shared(swr, random_policies=2), 0.123)
+    assert made
+    for method in made:
+        assert isinstance(method, Method)
+        assert method.fit.learning_rate == 0.123
+        assert method.cost == swr.cost
+        if isinstance(method, SWR):
+            assert method.learning.supernet.learning_rate == 0.123
+
+
+def test_jobs_of_every_method_stand_behind_their_needs(folders):
+    arguments = (ALL, "--unknown_words=dog", "--seeds=0,1", "--target_cost=0.2,0.5")
+    jobs = list(planned(asked(folders, *arguments)).values())
+    addresses = [job.address() for job in jobs]
+    assert len(set(addresses)) == len(addresses)
+    for number, job in enumerate(jobs):
+        assert {need.address() for need in job.needs} <= set(addresses[:number])
+    kinds = [type(job).__name__ for job in jobs]
+    assert kinds.count("TrainBase") == 2
+    assert kinds.count("TryBase") == 2 * 2
+    # SWR's own search is that of all its costs, of the super-net's weights too.
+    searches = [job for job in jobs if type(job).__name__ == "LearnPolicies"]
+    assert len(searches) == 2 * 2 * 5
+
+
+def test_settings_of_jobs_are_resolved(folders):
+    jobs = planned(asked(folders, "--methods=swr,classifier_only", "--seeds=0"))
+    told = json.dumps([job.settings() for job in jobs.values() if job.title != "base"])
+    assert '"learning_rate": null' not in told and '"epochs": null' not in told
+    assert '"learning_rate": 0.01' in told and '"learning_rate": 0.02' in told
+
+
+def test_more_of_anything_leaves_jobs_as_they_are(folders):
+    few = planned(asked(folders, "--seeds=0"))
+    more = planned(asked(folders, ALL, "--seeds=1,0", "--target_cost=0.5,0.1", "--threads=2"))
+    assert {job.address() for job in few.values()} < {job.address() for job in more.values()}
+
+
+@pytest.mark.parametrize(
+    ("argument", "same"),
+    [
+        ("--seeds=1", set()),
+        ("--backbones=bcresnet1-hard-swish", set()),
+        ("--base_epochs=3", set()),
+        ("--task_epochs=3", {"base", "english: policy search", "english: policy at c = 0.1"}),
+        ("--search_steps=300", {"base", "english: fine-tuning all"}),
+        ("--tries=3", {"base", "english: fine-tuning all", "english: policy search"}),
+        (
+            "--learning_rates=fine_tuning_all=1e-3",
+            {"base", "english: policy search", "english: policy at c = 0.1", "english: SWR at c"},
+        ),
+        ("--test_snr_db=0,10", set()),
+    ],
+)
+def test_a_setting_changes_the_jobs_that_depend_on_it(argument, same, folders):
+    common = ("--methods=swr,fine_tuning_all", "--seeds=0")
+    addresses = {job.address(): job.title for job in planned(asked(folders[:1], *common)).values()}
+    changed = planned(asked(folders[:1], *common, argument)).values()
+    kept = {addresses[job.address()] for job in changed if job.address() in addresses}
+    assert {title.partition(" = 0.1")[0] for title in kept} == {
+        title.partition(" = 0.1")[0] for title in same
+    }
+
+
+def test_a_base_of_other_words_is_not_tried(folders):
+    jobs = planned(
+        asked(
+            folders[1:], f"--base_data_dir={folders[0]}", f"--methods={MULTILINGUAL}", "--seeds=0"
+        )
+    )
+    assert {type(job).__name__ for job in jobs.values()} == {"TrainBase"}
+
+
+def test_rates_are_chosen_on_validation_examples_of_the_first_repetition(folders):
+    wanted = asked(
+        folders,
+        *("--methods=multilingual,swr,fine_tuning_all,classifier_only", "--seeds=4,5"),
+        *("--tune=0.1,0.01", "--learning_rates=classifier_only=0.003", "--target_cost=0.2,0.5"),
+    )
+    groups = grouped(wanted)
+    trials = tuning_jobs(wanted, groups)
+    assert {each.job.seed for each in trials} == {4}
+    models = [each for each in trials if each.method and "policy" not in each.job.title]
+    assert {(each.method, each.learning_rate) for each in models} == {
+        (method, rate) for method in ("swr", "fine_tuning_all") for rate in (0.1, 0.01)
+    }
+    assert {each.job.target_cost for each in models} == {0.2, None}
+
+    def result(each):
+        """The first rate is better for SWR on validation, worse at test; else the other way."""
+        better = (each.method == "swr") == (each.learning_rate == 0.1)
+        task = {"english": 0.1, "mandarin": 0.2}[each.job.task]
+        return Result(
+            kind="model",
+            title=each.job.title,
+            task=each.job.task,
+            method=each.method,
+            validation_accuracy=0.5 + task * better,
+            testing_accuracy=0.5 - task * better,
+            **({"target_cost": 0.2, "achieved_cost": 0.1, "changed_layers": ()}),
+        )
+
+    results = {each.job.address(): result(each) for each in models}
+    found = tried(trials, results)
+    assert {round(each.validation_accuracy, 3) for each in found} == {0.5, 0.65}
+    rates = chosen_rates(wanted, found)
+    assert rates["swr", "bcresnet1"] == 0.1
+    assert rates["fine_tuning_all", "bcresnet1"] == 0.01
+    assert rates["classifier_only", "bcresnet1"] == 0.003
+    # What was tried at the chosen rate is part of the benchmark.
+    final = {job.address() for job in planned(wanted, groups, rates).values()}
+    chosen = {
+        each.job.address()
+        for each in models
+        if rates[each.method, "bcresnet1"] == each.learning_rate
+    }
+    assert chosen <= final
+    # A rate at which a job failed isn't chosen.
+    best = [each for each in models if each.learning_rate == 0.1 and each.method == "swr"]
+    del results[best[0].job.address()]
+    assert chosen_rates(wanted, tried(trials, results))["swr", "bcresnet1"] == 0.01
+
+
+def test_an_ablation_has_the_rate_of_swr_unless_told_otherwise():
+    methods = "--methods=swr,swr_not_staged,swr_supernet_weight,fine_tuning_all"
+    rates = given_rates(settings(methods, "--learning_rates=swr=0.01,swr_not_staged=0.02"))
+    assert {name: rate for (name, _), rate in rates.items()} == {
+        "swr": 0.01,
+        "swr_not_staged": 0.02,
+        "swr_supernet_weight": 0.01,
+        "fine_tuning_all": None,
+    }
+
+
+def test_recordings_are_read_again_in_another_process_and_must_be_the_same(folders, tmp_path):
+    copied = [shutil.copytree(folder, tmp_path / folder.name) for folder in folders]
+    wanted = asked(copied, "--seeds=0")
+    recordings = Recordings()
+    _, tasks = recordings.known(wanted.kws("bcresnet1", wanted.repetitions[0]))
+    pickled = pickle.dumps(recordings)
+    assert len(pickled) < 20_000
+    again = pickle.loads(pickled)
+    task = again.task(tasks[0].data)
+    assert (task.name, task.examples, task.input_shape) == (
+        tasks[0].name,
+        tasks[0].examples,
+        tasks[0].input_shape,
+    )
+    assert task.steps_per_epoch(5) == tasks[0].steps_per_epoch(5)
+    assert again.task(tasks[0].data) is task
+    next((copied[0] / "yes").iterdir()).unlink()
+    with pytest.raises(ValueError, match="recordings of 'english' changed"):
+        pickle.loads(pickled).task(tasks[0].data)
+
+
+def command(folders, output, *arguments):
+    return [
+        *(sys.executable, "-m", "swr_keras.recipes.benchmark", "--workers=2"),
+        f"--data_dir={','.join(map(str, folders))}",
+        *("--unknown_words=dog", "--target_cost=0.2", "--seeds=0"),
+        "--methods=multilingual,swr,swr_not_staged,classifier_only",
+        *("--base_epochs=2", "--supernet_epochs=2", "--task_epochs=2", "--search_steps=60"),
+        *("--batch_size=16", "--test_snr_db=0,10", "--tries=4"),
+        *(f"--store_dir={output}/store", f"--output_dir={output}/out"),
+        *arguments,
+    ]
+
+
+def found(output):
+    """Results but for what tells the time, and the bytes of all packs and policies, by address."""
+    results, files = {}, {}
+    for record in read_records(output / "out"):
+        values = record.result.as_dict()
+        for history in values.get("histories", {}).values():
+            history.pop("seconds", None)
+        values.pop("seconds", None)
+        results[record.address] = values
+        for path in (output / "store" / record.address).glob("*.safetensors"):
+            files[record.address, path.name] = path.read_bytes()
+    return results, files
+
+
+@pytest.fixture(scope="module")
+def finished(folders, tmp_path_factory):
+    """A benchmark that was killed on the way and done again; its folder and what it printed."""
+    output = tmp_path_factory.mktemp("benchmark")
+    process = subprocess.Popen(command(folders, output), stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "policy search begins" in line:
+            break
+    time.sleep(2.0)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(command(folders, output), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return output, done.stdout
+
+
+@pytest.mark.slow
+def test_a_killed_benchmark_goes_on_and_writes_its_tables(finished, folders):
+    output, printed = finished
+    assert "jobs were done before." in printed
+    assert "min left)" in printed
+    records = read_records(output / "out")
+    results = BenchmarkResults(records)
+    assert [row.method for row in results.rows()] == [
+        *("multi-lingual", "SWR", "SWR, not staged", "classifier-only")
+    ]
+    assert results.notes() == []
+    assert all(record.seconds > 0 and record.versions["tensorflow"] for record in records)
+    tables = (output / "out" / "tables.md").read_text()
+    assert "**All methods on bcresnet1, test accuracy" in tables
+    assert "**Ablations of SWR on bcresnet1" in tables
+    assert "All methods on bcresnet1" in printed
+    assert "Achieved against target cost" in (output / "out" / "report.html").read_text()
+    for (_, name), data in found(output)[1].items():
+        if name.startswith("task"):
+            path = output / "again.safetensors"
+            path.write_bytes(data)
+            assert TaskPack.load(path).arrays
+    again = subprocess.run(command(folders, output), capture_output=True, text=True, check=True)
+    assert "begins" not in again.stdout
+    assert (output / "out" / "tables.md").read_text() == tables
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(finished, folders, tmp_path):
+    subprocess.run(
+        [*command(folders, tmp_path), "--engine=ray"], capture_output=True, text=True, check=True
+    )
+    local, remote = found(finished[0]), found(tmp_path)
+    assert remote[0] == local[0]
+    assert remote[1] == local[1]
+    assert len(local[1]) >= 8
