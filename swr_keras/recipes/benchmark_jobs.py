@@ -1,6 +1,7 @@
 """The jobs of a benchmark."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,11 @@ class Group:
         """What it is, for people."""
         return f"{self.backbone}, {self.repetition}"
 
+    @functools.cached_property
+    def multiplies(self) -> int:
+        """Multiplies of the base for one example."""
+        return summary(self.network, input_shape=self.base_task.input_shape).multiplies
+
 
 @dataclasses.dataclass(frozen=True)
 class PlannedJob:
@@ -74,10 +80,9 @@ class PlannedJob:
     @property
     def work(self) -> float:
         """Multiplies of all examples that its trainings see, as a measure of time."""
-        multiplies = summary(self.group.network, input_shape=self.group.base_task.input_shape)
         known = {task.data: task for task in (self.group.base_task, *self.group.tasks)}
         plan = self.job.plan(known[self.job.data])  # type: ignore[arg-type]
-        return work(plan) * float(multiplies.multiplies)
+        return work(plan) * float(self.group.multiplies)
 
 
 def plan(

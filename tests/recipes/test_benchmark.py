@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -28,6 +29,7 @@ from swr_keras.recipes.benchmark_tuning import (
 from swr_keras.recipes.setting_flags import parse
 from swr_keras.tasks import TaskPack
 
+ROOT = pathlib.Path(__file__).parents[2]
 ALL = f"--methods={','.join(NAMES)}"
 
 
@@ -120,6 +122,18 @@ def test_a_wrong_flag_and_missing_recordings_stop_the_command(tmp_path, capsys):
     assert benchmark.main([*common, f"--beside={tmp_path}"]) == 1
     assert "Name the folder of a benchmark" in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("recipes/benchmark_*.flags")), ids=lambda p: p.stem
+)
+def test_flagfiles_ask_for_what_there_is(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    asked = settings(f"--flagfile=recipes/{path.name}")
+    assert "swr" in asked.methods and "fine_tuning_all" in asked.methods
+    for backbone in asked.backbones:
+        swr = asked.shared(backbone, asked.repetitions[0])
+        assert all(make(name, swr, 1e-3) for name in asked.methods if name != MULTILINGUAL)
 
 
 def test_repetitions_are_seeds_or_every_fold_of_each_seed():
