@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.perform import Load, perform
+from swr_keras.jobs.schedule import LOST
 from swr_keras.jobs.store import JobStore
 
 _store: JobStore
@@ -54,7 +55,7 @@ class LocalEngine:
             return future.result()
         except concurrent.futures.BrokenExecutor:
             lane.renew()
-            return "its process was ended from outside, perhaps for lack of memory"
+            return LOST
 
     def close(self) -> None:
         for lane in self._lanes:

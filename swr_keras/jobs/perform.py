@@ -1,11 +1,10 @@
 """One job, done in this process, with a log of its own."""
 
 import contextlib
+import gc
 import time
 import traceback
 from collections.abc import Callable
-
-import keras
 
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.peak_memory import forget_peak, peak_bytes
@@ -26,8 +25,8 @@ def perform(job: Job, store: JobStore, load: Load) -> str | None:
         Why it failed, or `None`.
     """
     store.begin(job)
+    gc.collect()  # What the last job left doesn't count as memory of this one.
     forget_peak()
-    keras.utils.clear_session()
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(store.log(job).open("a", encoding="utf-8"))

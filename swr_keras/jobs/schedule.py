@@ -11,6 +11,9 @@ from swr_keras.jobs.job import Job
 from swr_keras.jobs.progress import minutes
 from swr_keras.jobs.store import JobStore
 
+LOST = "its process was ended from outside: it crashed, or memory lacked"
+"""Why a job failed that is worth a second attempt."""
+
 _POLL_SECONDS = 5.0
 
 
@@ -31,7 +34,7 @@ class Engine(Protocol):
         """Begins a job whose needs are finished in the store."""
 
     def end(self, job: Job, future: concurrent.futures.Future[Any]) -> str | None:
-        """Brings a job that ended into the store; returns why it failed, or `None`."""
+        """Brings a job that ended into the store; returns why it failed, as `LOST`, or `None`."""
 
     def close(self) -> None:
         """Ends what runs."""
@@ -69,6 +72,7 @@ def run_jobs(
 ) -> list[Failure]:
     """Does every job that isn't finished in a store; one that fails stops those alone that need it.
 
+    A job whose process is lost is begun once more, and goes on from the last epoch of its training.
     Other processes may do jobs in the same store at the same time: none is done twice.
 
     Args:
@@ -102,6 +106,7 @@ class _Schedule:
         waiting = sorted(every.keys() - self.done, key=list(every).index)
         self.waiting = {key: every[key] for key in sorted(waiting, key=lambda k: -urgency[k])}
         self.running: dict[Any, tuple[str, Job, Any]] = {}
+        self.lost: set[str] = set()
         status.start(len(every), set(self.waiting))
 
     def run(self):
@@ -150,6 +155,10 @@ class _Schedule:
             claim.release()
         if reason is None:
             self._finished(key)
+        elif reason == LOST and key not in self.lost:
+            self.lost.add(key)
+            self.waiting = {key: job, **self.waiting}
+            self.status.lost(key)
         else:
             self._failed(key, job, reason, self.store.log(job))
 
@@ -199,6 +208,9 @@ class _Status:
     def begun(self, key):
         self.starts[key] = time.monotonic()
         self.report(f"{self.names[key]} begins")
+
+    def lost(self, key):
+        self.report(f"{self.names[key]}: {LOST}; once more, from its last epoch")
 
     def finished(self, key):
         if key in self.starts:

@@ -84,14 +84,18 @@ def test_a_job_that_fails_is_reported_with_its_log(engine, make, tmp_path):
     assert "1 of 3 jobs were done before." in lines
 
 
-def test_a_process_that_is_killed_fails_its_job_alone(make, tmp_path):
+def test_a_process_that_is_killed_fails_its_job_alone_after_a_second_attempt(make, tmp_path):
     base = make("base", "1")
     others = [make(f"other {number}", "1", base) for number in range(3)]
     dying = make("dying", "1", base, outcome="dies")
+    once = make("once", "22", base, outcome="dies once")
     engine = functools.partial(LocalEngine, workers=2)
-    store, failures, _ = run([base, dying, *others], tmp_path, engine)
+    store, failures, lines = run([base, dying, once, *others], tmp_path, engine)
     assert [failure.job.title for failure in failures] == ["dying"]
     assert "ended from outside" in failures[0].reason
+    assert len(make.begun("dying")) == len(make.begun("once")) == 2
+    assert store.outcome(once).result.task == "3"
+    assert any(line.startswith("once: its process was ended") for line in lines)
     assert all(store.outcome(job) for job in others)
 
 
