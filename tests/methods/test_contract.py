@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
+from swr_keras.graph import walk
+from swr_keras.layers.conversion import is_batch_norm
+from swr_keras.layers.units import channel_bytes, kernel_bytes
 from swr_keras.methods import (
     SWR,
     TAPS,
@@ -223,7 +226,15 @@ def test_the_pack_gives_the_same_outputs(method, kind, adapted, tmp_path):
 @every_method
 def test_what_is_counted_is_what_the_pack_holds(method, kind, adapted):
     model = adapted(method, kind).model
-    assert swr.summary(model).owned_bytes == model.pack().num_bytes
+    found = swr.summary(model)
+    assert found.owned_bytes == model.pack().num_bytes
+    # In flash a policy says what kernels take, with channels of batch norm that isn't the task's.
+    norms = [layer for _, layer in walk(model.model) if is_batch_norm(layer)]
+    is_private = method.batch_norm in ("statistics", "affine")
+    expected = sum(map(channel_bytes, norms)) if is_private else 0
+    head = model.model.get_layer("head")
+    expected += kernel_bytes(head) + channel_bytes(head)
+    assert found.flash_bytes == expected + model.policy.owned_size
 
 
 @every_base

@@ -10,6 +10,7 @@ from swr_keras.policy import (
     expected_cost,
     gumbel_gates,
 )
+from swr_keras.policy.gates import straight_through
 
 
 def test_gates_are_hard_and_as_frequent_as_the_softmax_says():
@@ -62,3 +63,12 @@ def test_network_gives_two_logits_a_layer_and_round_trips(tmp_path):
     network.save(tmp_path / "network.keras")
     restored = keras.saving.load_model(tmp_path / "network.keras")
     np.testing.assert_array_equal(restored(costs), network(costs))
+
+
+def test_a_threshold_is_hard_forward_and_not_there_backward():
+    values = tf.Variable([-1.0, 0.09, 0.1, 0.5])
+    with tf.GradientTape() as tape:
+        hard = straight_through(values, 0.1)
+        total = tf.reduce_sum(hard * [1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(hard, [0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(tape.gradient(total, values), [1.0, 2.0, 3.0, 4.0])
