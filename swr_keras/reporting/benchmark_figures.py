@@ -20,6 +20,7 @@ _MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _OURS, _GREY, _PALE = COLOURS[0], "#666666", "#d9d9d9"
 _OTHERS = (*COLOURS[1:], "#56b4e9", "#000000", "#999999")
 _OPEN = 0.5
+_WIDE = 50  # From here on, labels of 1, 2 and 5 would touch.
 
 
 def all_methods(arms: Sequence[Arm], level: float | None, title: str) -> Picture:
@@ -49,7 +50,9 @@ def all_methods(arms: Sequence[Arm], level: float | None, title: str) -> Picture
         if level is not None:
             axes.axhline(level, color=_GREY, linestyle="--", linewidth=1, label="multi-lingual")
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        sizes = [size for arm in arms for size, _ in arm.points]
+        is_wide = max(sizes) > _WIDE * min(sizes)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if is_wide else (1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_locator(MaxNLocator(nbins=7))
@@ -71,9 +74,8 @@ def achieved_costs(searches: Mapping[str, Sequence[Mapping[str, Any]]], title: s
         title: What they are of, for people.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure((7.0, 3.7))
+        figure = Figure((7.0, 4.2), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
-        figure.subplots_adjust(left=0.08, right=0.98, bottom=0.13, top=0.92, wspace=0.08)
         for axes, reading in zip(panels, ("threshold", "budget"), strict=True):
             axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="ideal")
             for number, (name, curves) in enumerate(searches.items()):
@@ -92,7 +94,8 @@ def achieved_costs(searches: Mapping[str, Sequence[Mapping[str, Any]]], title: s
             axes.set_title(f"{reading} reading", fontsize=8)
             axes.grid(color=_PALE, linewidth=0.5)
         panels[0].set_ylabel("achieved cost")
-        panels[0].legend(loc="upper left", fontsize=7)
+        lines, labels = panels[0].get_legend_handles_labels()
+        figure.legend(lines, labels, loc="outside lower center", ncols=3, fontsize=7)
         return as_picture(figure, f"Achieved against target cost of {title}", min_inches=5.0)
 
 
