@@ -9,7 +9,7 @@ import keras
 from swr_keras.accounting import summary
 from swr_keras.backbones import BUILDERS
 from swr_keras.files import read_json, write_json
-from swr_keras.jobs.job import Job, timed
+from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
@@ -24,15 +24,18 @@ class TrainBase(Job):
     Attributes:
         backbone: Name of its architecture, one of `backbones.BUILDERS`.
         fit: How it is trained.
+        precision: Name of the dtype policy of its layers, which models made of it inherit.
     """
 
     backbone: str
     fit: Fit
+    precision: str = "float32"
 
     title = "base"
 
     def settings(self):
-        return {"backbone": self.backbone, "fit": dataclasses.asdict(self.fit)}
+        settings = {"backbone": self.backbone, "fit": dataclasses.asdict(self.fit)}
+        return without_new_defaults({**settings, "precision": self.precision})
 
     def plan(self, task):
         return {"training": self.fit.plan(task)}
@@ -40,7 +43,7 @@ class TrainBase(Job):
     def run(self, place):
         task = place.task(self)
         keras.utils.set_random_seed(self.seed)
-        base = BUILDERS[self.backbone](num_classes=task.num_classes, input_shape=task.input_shape)
+        base = self._build(task)
         logs = self.fit.resolved(base, task).run(
             base, task, state=place.state(self, "training"), verbose=place.verbose
         )
@@ -54,6 +57,15 @@ class TrainBase(Job):
             multiplies=costs.multiplies,
             **timed({"training": logs}),
         )
+
+    def _build(self, task):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.precision)
+        try:
+            build = BUILDERS[self.backbone]
+            return build(num_classes=task.num_classes, input_shape=task.input_shape)
+        finally:
+            keras.config.set_dtype_policy(before)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

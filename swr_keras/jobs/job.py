@@ -20,6 +20,7 @@ _NEW_DEFAULTS = (
     ("variant", ""),
     ("joint", False),
     ("weigh_layers", True),
+    ("precision", "float32"),
 )
 
 

@@ -148,6 +148,7 @@ def base_job(settings: BenchmarkSettings, group: Group) -> TrainBase:
     return TrainBase(
         backbone=group.backbone,
         fit=kws.base_fit,
+        precision=settings.base_training.precision,
         task=group.base_task.name,
         data=group.base_task.data,
         seed=group.repetition.seed,

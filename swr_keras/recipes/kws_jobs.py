@@ -66,7 +66,10 @@ def _base_job(settings, task) -> TrainBase | GivenBase:
         keras.utils.set_random_seed(settings.seed)
         base, labels = backbones.speech_embedding(input_shape=task.input_shape), None
     else:
-        return TrainBase(backbone=settings.backbone, fit=settings.base_fit, **common)
+        precision = settings.base.precision
+        return TrainBase(
+            backbone=settings.backbone, fit=settings.base_fit, precision=precision, **common
+        )
     return GivenBase(fingerprint=fingerprint(base), model=base, labels=labels, **common)
 
 

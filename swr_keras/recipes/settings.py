@@ -207,6 +207,12 @@ class BaseTraining(Settings):
 
     base_epochs: int = setting(20, "Epochs of the base.", at_least=1)
     base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
+    precision: str = setting(
+        "float32",
+        "What the base, and the models made of it, compute in. mixed_bfloat16 trains large "
+        "networks faster where the processor has it, and small ones slower.",
+        choices=("float32", "mixed_bfloat16"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,7 @@ def test_a_job_is_the_same_whatever_else_a_run_does(corpus):
     [
         ("--seed=1", {"base", "search", "policy", "classifier", "SWR", "int8"}),
         ("--base_epochs=3", {"base", "search", "policy", "classifier", "SWR", "int8"}),
+        ("--precision=mixed_bfloat16", {"base", "search", "policy", "classifier", "SWR", "int8"}),
         (
             "--backbone=bcresnet1-hard-swish",
             {"base", "search", "policy", "classifier", "SWR", "int8"},

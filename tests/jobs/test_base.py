@@ -1,0 +1,45 @@
+"""The job that trains a base."""
+
+import keras
+import numpy as np
+import pytest
+
+from swr_keras.jobs.base import TrainBase
+from swr_keras.jobs.perform import perform
+from swr_keras.jobs.store import JobStore, StorePlace
+from swr_keras.training.fit import Fit
+from swr_keras.training.given_data import GivenData
+from swr_keras.training.task_model import TaskModel
+
+
+class Task(GivenData):
+    """Arrays as a task that jobs can measure."""
+
+    name = "english"
+    labels = ("a", "b", "c")
+    input_shape = (6, 40, 1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_base_has_its_precision_and_hands_it_on(precision, tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(12, 6, 40, 1)).astype("float32"), np.arange(12) % 3
+    inputs = keras.Input((6, 40, 1))
+    head = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+    task = Task(keras.Model(inputs, head), x, y, validation_data=(x, y))
+    job = TrainBase(
+        backbone="bcresnet1",
+        fit=Fit(epochs=1, batch_size=6),
+        precision=precision,
+        task="english",
+        data="d",
+        seed=0,
+    )
+    store = JobStore(tmp_path)
+    assert perform(job, store, lambda data: task) is None
+    assert keras.config.dtype_policy().name == "float32"
+    base, labels = StorePlace(store, lambda data: task).base(job)
+    assert labels == task.labels
+    model = TaskModel(base, ["stem_conv"])
+    for layer in (base.get_layer("stem_conv"), model.model.get_layer("stem_conv")):
+        assert layer.dtype_policy.name == precision
+        assert layer.variable_dtype == "float32"
