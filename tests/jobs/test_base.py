@@ -25,7 +25,7 @@ def test_a_base_has_its_precision_and_hands_it_on(precision, tmp_path):
     x, y = np.random.default_rng(0).normal(size=(12, 6, 40, 1)).astype("float32"), np.arange(12) % 3
     inputs = keras.Input((6, 40, 1))
     head = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
-    task = Task(keras.Model(inputs, head), x, y, validation_data=(x, y))
+    task = Task(keras.Model(inputs, head), x, y, num_classes=3, validation_data=(x, y))
     job = TrainBase(
         backbone="bcresnet1",
         fit=Fit(epochs=1, batch_size=6),
