@@ -42,7 +42,7 @@ METHODS = [
     Piggyback(fit=FIT),
     RandomPolicy(fit=FIT, draw=1),
     SparseUpdate(fit=FIT),
-    TAPS(fit=FIT, warm_up=1),
+    TAPS(fit=dataclasses.replace(FIT, learning_rate=3e-2), warm_up=1),  # Closes a gate of `tiny`.
 ]
 COST = 0.7
 
@@ -201,8 +201,8 @@ def test_the_merged_model_has_the_shape_of_the_base_and_the_outputs_of_the_task(
 ):
     found = adapted(method, kind)
     merged = found.model.merge(check_on=found.x)
-    head = found.base.get_layer("head")
-    assert merged.count_params() == found.base.count_params() - head.count_params() * 1 // 4
+    head = found.base.get_layer("head")  # Of 4 outputs, where the task has 3.
+    assert merged.count_params() == found.base.count_params() - head.count_params() // 4
     assert swr.summary(merged).multiplies < swr.summary(found.base).multiplies
 
 

@@ -10,6 +10,7 @@ from swr_keras.methods import (
     SWR,
     TAPS,
     DepthwiseFirst,
+    FixedPolicy,
     GradientSelection,
     LastLayersFirst,
     RandomPolicy,
@@ -45,6 +46,12 @@ def test_last_layers_come_first(base, task):
     assert list(policy_units(base)) == ["conv", "depthwise", "pointwise"]
     policy = LastLayersFirst().choose(base, task, target_cost=0.7)
     assert policy.selected_layers == ("depthwise", "pointwise")
+
+
+def test_layers_by_hand_are_those_that_change(base, task):
+    policy = FixedPolicy(layers=("conv", "pointwise")).choose(base, task, target_cost=None)
+    assert policy.selected_layers == ("conv", "pointwise")
+    assert policy.target_cost == policy.achieved_cost
 
 
 @pytest.mark.parametrize("cost", [0.05, 0.1, 0.2, 0.9])
