@@ -39,7 +39,7 @@ METHODS = [
     FixedPolicy(fit=FIT, layers=()),
     GradientSelection(fit=FIT, head_fit=FIT),
     LastLayersFirst(fit=FIT),
-    Piggyback(fit=FIT),
+    Piggyback(fit=dataclasses.replace(FIT, learning_rate=0.1)),  # Drops some weights.
     RandomPolicy(fit=FIT, draw=1),
     SparseUpdate(fit=FIT),
     TAPS(fit=dataclasses.replace(FIT, learning_rate=3e-2), warm_up=1),  # Closes a gate of `tiny`.
