@@ -15,6 +15,9 @@ from swr_keras.jobs.perform import Load, perform
 from swr_keras.jobs.schedule import LOST
 from swr_keras.jobs.store import JobStore
 
+_MOST_JOBS = 10
+"""Of a process, since TensorFlow keeps the graphs of all that was trained in one."""
+
 _store: JobStore
 _load: Load
 
@@ -78,6 +81,7 @@ class _Lane:
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_enter,
                 initargs=self._prepared,
+                max_tasks_per_child=_MOST_JOBS,
             )
         return self._pool
 

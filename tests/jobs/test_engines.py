@@ -67,6 +67,15 @@ def test_jobs_run_side_by_side_and_find_the_files_of_their_needs(engine, make, t
     assert str(os.getpid()) not in make.begun("base")
 
 
+def test_a_process_does_some_jobs_and_makes_room_for_another(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("swr_keras.jobs.local_engine._MOST_JOBS", 2)
+    jobs = [make(f"job {number}", "1") for number in range(3)]
+    _, failures, _ = run(jobs, tmp_path, functools.partial(LocalEngine, workers=1))
+    assert failures == []
+    first, second, third = (make.begun(job.title) for job in jobs)
+    assert first == second != third
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_job_that_fails_is_reported_with_its_log(engine, make, tmp_path):
     base = make("base", "1")
