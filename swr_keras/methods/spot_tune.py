@@ -13,6 +13,8 @@ from swr_keras.methods.method import Method
 from swr_keras.policy.policy import Policy
 from swr_keras.training.task_model import TaskModel
 
+_AGENT_RATE = 0.1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpotTune(Method):
@@ -34,7 +36,7 @@ class SpotTune(Method):
 
     batch_norm: str = "affine"
     extension: RoutedBlocks | None = None
-    agent_rate: float = 0.1
+    agent_rate: float = _AGENT_RATE
 
     def __post_init__(self):
         super().__post_init__()
@@ -65,7 +67,7 @@ class SpotTune(Method):
 class SpotTuneModel(TaskModel):
     """A task model whose agent learns more slowly than the rest."""
 
-    def __init__(self, base, policy, *, agent_rate, **options):
+    def __init__(self, base, policy, *, agent_rate=_AGENT_RATE, **options):
         super().__init__(base, policy, **options)
         self.agent_rate = agent_rate
 
