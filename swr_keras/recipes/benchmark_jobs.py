@@ -155,13 +155,29 @@ def base_job(settings: BenchmarkSettings, group: Group) -> TrainBase:
     )
 
 
+def without_base_row(settings: BenchmarkSettings, groups: Sequence[Group]) -> list[str]:
+    """Returns, for people, which tasks the base can't be tried on though it was asked for."""
+    if MULTILINGUAL not in settings.methods:
+        return []
+    lacking = {
+        task.name: None for group in groups for task in group.tasks if not _knows(group, task)
+    }
+    return [
+        f"{name}: the base doesn't know all of its words, so it is in no row." for name in lacking
+    ]
+
+
 def _try_base(group, base, task) -> list[Job]:
     """Returns the job that tries the base on a task; none where the base lacks classes of it."""
-    names = own_names(task, group.base_task.labels)
-    if not set(task.labels) <= set(names):
+    if not _knows(group, task):
         return []
+    names = own_names(task, group.base_task.labels)
     seed = group.repetition.seed
     return [TryBase(base=base, class_names=names, task=task.name, data=task.data, seed=seed)]
+
+
+def _knows(group, task):
+    return set(task.labels) <= set(own_names(task, group.base_task.labels))
 
 
 def _resolved(method, network, task):

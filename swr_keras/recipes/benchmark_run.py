@@ -12,7 +12,7 @@ from swr_keras.jobs.result import Result
 from swr_keras.jobs.schedule import Engine, Failure, run_jobs
 from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_data import Recordings
-from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan
+from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
 from swr_keras.recipes.setting_flags import as_flat
@@ -33,6 +33,8 @@ def run(settings: BenchmarkSettings) -> None:
     beside = [record for folder in settings.beside for record in read_records(folder)]
     recordings = Recordings()
     groups = _groups(settings, recordings)
+    for line in without_base_row(settings, groups):
+        print(line, flush=True)
     store = JobStore(pathlib.Path(settings.store_dir))
     trials = tuning_jobs(settings, groups)
     failures = _do(trials, settings, store, recordings)
@@ -118,7 +120,7 @@ def _write_tables(folder, settings, records, groups, found: Sequence[Tried], fai
         title=_TITLE,
         tables=tables,
         failures=[str(failure) for failure in failures],
-        notes=[*_data_notes(groups), *_rates(found)],
+        notes=[*_data_notes(groups), *without_base_row(settings, groups), *_rates(found)],
         settings=as_flat(settings),
     )
     write_atomically(folder / "report.html", page.encode())

@@ -17,7 +17,7 @@ from swr_keras.jobs.result import Result
 from swr_keras.methods import SWR, Method
 from swr_keras.recipes import benchmark
 from swr_keras.recipes.benchmark_data import Recordings
-from swr_keras.recipes.benchmark_jobs import Group, plan
+from swr_keras.recipes.benchmark_jobs import Group, plan, without_base_row
 from swr_keras.recipes.benchmark_methods import METHODS, MULTILINGUAL, NAMES, Shared, make
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_tuning import (
@@ -212,13 +212,15 @@ def test_a_setting_changes_the_jobs_that_depend_on_it(argument, same, folders):
     }
 
 
-def test_a_base_of_other_words_is_not_tried(folders):
-    jobs = planned(
-        asked(
-            folders[1:], f"--base_data_dir={folders[0]}", f"--methods={MULTILINGUAL}", "--seeds=0"
-        )
-    )
+def test_a_base_of_other_words_is_not_tried_and_that_is_said(folders):
+    flags = f"--base_data_dir={folders[0]}", "--seeds=0"
+    wanted = asked(folders[1:], f"--methods={MULTILINGUAL}", *flags)
+    groups = grouped(wanted)
+    jobs = planned(wanted, groups)
     assert {type(job).__name__ for job in jobs.values()} == {"TrainBase"}
+    (line,) = without_base_row(wanted, groups)
+    assert line.startswith("mandarin: the base doesn't know all of its words")
+    assert without_base_row(asked(folders[1:], "--methods=swr", *flags), groups) == []
 
 
 def test_rates_are_chosen_on_validation_examples_of_the_first_repetition(folders):
