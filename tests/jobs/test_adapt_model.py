@@ -38,15 +38,16 @@ def test_its_files_and_result_tell_what_the_task_owns(method, base, arrays, tmp_
     place = types.SimpleNamespace(
         path=tmp_path,
         verbose=0,
-        tasks={"words": Measured(base, *arrays, num_classes=3)},
-        base=lambda: (base,),
+        task=lambda job: Measured(base, *arrays, num_classes=3),
+        files=lambda job: tmp_path / job.folder_name,
+        base=lambda job: (base,),
         state=lambda job, name: tmp_path / f"{name}.safetensors",
     )
     job = AdaptModel(task="words", data="", seed=0, base=None, method=method)
     result = job.run(place)
-    pack = swr.TaskPack.load(job.folder(place) / "task.swr.safetensors")
+    pack = swr.TaskPack.load(place.files(job) / "task.swr.safetensors")
     assert (result.owned_bytes, result.method) == (pack.num_bytes, method.name)
     assert result.changed_layers == pack.policy.selected_layers
     x = arrays[0][:8]
-    merged = keras.saving.load_model(job.folder(place) / "model.keras")
+    merged = keras.saving.load_model(place.files(job) / "model.keras")
     np.testing.assert_allclose(merged(x), pack.on(base)(x), rtol=1e-4, atol=1e-5)
