@@ -1,19 +1,14 @@
 """The engine that does jobs on this computer, each process one at a time."""
 
 import concurrent.futures
-import logging
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Sequence
-
-import tensorflow as tf
 
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.perform import Load, perform
 from swr_keras.jobs.schedule import LOST
 from swr_keras.jobs.store import JobStore
+from swr_keras.jobs.worker import enter_worker
 
 _MOST_JOBS = 10
 """Of a process, since TensorFlow keeps the graphs of all that was trained in one."""
@@ -99,25 +94,9 @@ class _Lane:
 
 
 def _enter(store, load, threads):
-    """Prepares a process for jobs: it ends with the one that made it, whatever ends that."""
     global _store, _load
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    prepare_process(threads)
+    enter_worker(threads)
     _store, _load = store, load
-
-
-def prepare_process(threads: int) -> None:
-    """Gives the process so many threads, and TensorFlow less to say."""
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-
-
-def _end_with_parent():
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(job: Job) -> str | None:

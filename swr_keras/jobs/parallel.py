@@ -1,15 +1,10 @@
 """The engine that does the jobs of a run side by side, each in a process of its own."""
 
 import concurrent.futures
-import logging
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-
-import tensorflow as tf
 
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.job import Job, work
@@ -17,6 +12,7 @@ from swr_keras.jobs.local import LocalPlace, run_local
 from swr_keras.jobs.progress import minutes
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.task import MeasuredTask
+from swr_keras.jobs.worker import enter_worker
 
 _place: LocalPlace
 
@@ -163,20 +159,9 @@ def _chain(job: Job, jobs: Sequence[Job]) -> int:
 
 
 def _enter(folder, tasks, threads):
-    """Prepares a process for jobs: it ends with the one that made it, whatever ends that."""
     global _place
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    enter_worker(threads)
     _place = LocalPlace(folder, tasks, verbose=0)
-
-
-def _end_with_parent():
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(job: Job) -> Result:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from swr_keras.jobs.job import Job
-from swr_keras.jobs.local_engine import prepare_process
 from swr_keras.jobs.perform import Load, perform
 from swr_keras.jobs.store import JobStore
+from swr_keras.jobs.worker import prepare_process
 
 _MOST_ATTEMPTS = 4
 _KEPT_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL")
