@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 from swr_keras.methods.method import Method
-from swr_keras.policy.policy import Policy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,5 +19,4 @@ class FineTuningAll(Method):
     batch_norm: str = "affine"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        sizes = self.sizes(base, head)
-        return Policy.from_layers(sizes, list(sizes), self.cost)
+        return self.every_layer(base, head)

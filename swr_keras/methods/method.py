@@ -34,10 +34,12 @@ class Method(abc.ABC):
         cost: What costs are shares of, `"parameters"` or `"flash"`, see `Policy`.
         name: Name of the method.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.
+        model_class: Class of the model that it trains.
     """
 
     name: ClassVar[str]
     needs_cost: ClassVar[bool] = True
+    model_class: ClassVar[type[TaskModel]] = TaskModel
 
     fit: Fit = Fit()
     batch_norm: str = "owned"
@@ -87,9 +89,23 @@ class Method(abc.ABC):
             num_classes: Outputs of the task's head; as many as the base's by default.
             seed: Seed of what the model draws in training.
         """
-        return TaskModel(
-            base, policy, num_classes=num_classes, batch_norm=self.batch_norm, head=head
+        return self.model_class(
+            base,
+            policy,
+            num_classes=num_classes,
+            batch_norm=self.batch_norm,
+            head=head,
+            **self.model_options(base, seed),
         )
+
+    def model_options(self, base: keras.Model, seed: int) -> dict[str, Any]:
+        """Returns what its model takes besides what every task model does."""
+        return {}
+
+    def every_layer(self, base: keras.Model, head: str | None) -> Policy:
+        """Returns the policy that changes all that a task may."""
+        sizes = self.sizes(base, head)
+        return Policy.from_layers(sizes, list(sizes), self.cost)
 
     def units(self, base: keras.Model, head: str | None) -> dict[str, PolicyUnit]:
         """Returns the policy units of a base by path, in the order of the model."""

@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 from swr_keras.methods.method import Method
-from swr_keras.policy.policy import Policy
 from swr_keras.training.piggyback_model import PiggybackModel
 
 
@@ -20,14 +19,9 @@ class Piggyback(Method):
 
     name: ClassVar[str] = "Piggyback"
     needs_cost: ClassVar[bool] = False
+    model_class = PiggybackModel
 
     batch_norm: str = "frozen"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        sizes = self.sizes(base, head)
-        return Policy.from_layers(sizes, list(sizes), self.cost)
-
-    def build(self, base, policy, *, num_classes, head=None, seed=0):
-        return PiggybackModel(
-            base, policy, num_classes=num_classes, batch_norm=self.batch_norm, head=head
-        )
+        return self.every_layer(base, head)

@@ -16,54 +16,6 @@ from swr_keras.training.task_model import TaskModel
 _AGENT_RATE = 0.1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SpotTune(Method):
-    """Trains a copy of each block, and an agent that takes for each example the copy or the block.
-
-    Layers outside of blocks, batch norm and a new head are trained, too. A device can't run it,
-    since what runs depends on the example.
-
-    Attributes:
-        extension: The blocks and the agent; by default an agent of about half as many parameters as
-            the base.
-        agent_rate: Size of a step of the agent, as a share of the step that the optimizer takes.
-
-    Source: Guo et al., CVPR 2019; "SpotTune" of section 4 of arXiv 2302.13435.
-    """
-
-    name: ClassVar[str] = "SpotTune"
-    needs_cost: ClassVar[bool] = False
-
-    batch_norm: str = "affine"
-    extension: RoutedBlocks | None = None
-    agent_rate: float = _AGENT_RATE
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not 0 < self.agent_rate <= 1:
-            raise ValueError(f"`agent_rate` must be in (0, 1]. Received: {self.agent_rate}.")
-
-    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        found = find_blocks(structure(base), self._extension(base).blocks)
-        inside = {call.path for block in found for call in block.calls}
-        sizes = self.sizes(base, head)
-        return Policy.from_layers(sizes, [path for path in sizes if path not in inside], self.cost)
-
-    def build(self, base, policy, *, num_classes, head=None, seed=0):
-        return SpotTuneModel(
-            base,
-            policy,
-            num_classes=num_classes,
-            batch_norm=self.batch_norm,
-            head=head,
-            extension=dataclasses.replace(self._extension(base), seed=seed),
-            agent_rate=self.agent_rate,
-        )
-
-    def _extension(self, base):
-        return self.extension or RoutedBlocks(width=usual_width(base))
-
-
 class SpotTuneModel(TaskModel):
     """A task model whose agent learns more slowly than the rest."""
 
@@ -82,3 +34,45 @@ class SpotTuneModel(TaskModel):
         for variable, start in zip(of_agent, before, strict=True):
             variable.assign(start + self.agent_rate * (variable.value - start))
         return logs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpotTune(Method):
+    """Trains a copy of each block, and an agent that takes for each example the copy or the block.
+
+    Layers outside of blocks, batch norm and a new head are trained, too. A device can't run it,
+    since what runs depends on the example.
+
+    Attributes:
+        extension: The blocks and the agent; by default an agent of about half as many parameters as
+            the base.
+        agent_rate: Size of a step of the agent, as a share of the step that the optimizer takes.
+
+    Source: Guo et al., CVPR 2019; "SpotTune" of section 4 of arXiv 2302.13435.
+    """
+
+    name: ClassVar[str] = "SpotTune"
+    needs_cost: ClassVar[bool] = False
+    model_class = SpotTuneModel
+
+    batch_norm: str = "affine"
+    extension: RoutedBlocks | None = None
+    agent_rate: float = _AGENT_RATE
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.agent_rate <= 1:
+            raise ValueError(f"`agent_rate` must be in (0, 1]. Received: {self.agent_rate}.")
+
+    def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
+        found = find_blocks(structure(base), self._extension(base).blocks)
+        inside = {call.path for block in found for call in block.calls}
+        sizes = self.sizes(base, head)
+        return Policy.from_layers(sizes, [path for path in sizes if path not in inside], self.cost)
+
+    def model_options(self, base, seed):
+        extension = dataclasses.replace(self._extension(base), seed=seed)
+        return {"extension": extension, "agent_rate": self.agent_rate}
+
+    def _extension(self, base):
+        return self.extension or RoutedBlocks(width=usual_width(base))

@@ -4,7 +4,6 @@ import dataclasses
 from typing import ClassVar
 
 from swr_keras.methods.method import Method
-from swr_keras.policy.policy import Policy
 from swr_keras.training.taps_model import TapsModel
 
 
@@ -25,6 +24,7 @@ class TAPS(Method):
 
     name: ClassVar[str] = "TAPS"
     needs_cost: ClassVar[bool] = False
+    model_class = TapsModel
 
     batch_norm: str = "affine"
     sparsity: float = 1.0
@@ -35,16 +35,7 @@ class TAPS(Method):
         return f"{self.name}, sparsity {self.sparsity:g}"
 
     def choose(self, base, task, *, target_cost, seed=0, head=None, **options):
-        sizes = self.sizes(base, head)
-        return Policy.from_layers(sizes, list(sizes), self.cost)
+        return self.every_layer(base, head)
 
-    def build(self, base, policy, *, num_classes, head=None, seed=0):
-        return TapsModel(
-            base,
-            policy,
-            num_classes=num_classes,
-            batch_norm=self.batch_norm,
-            head=head,
-            sparsity=self.sparsity,
-            warm_up=self.warm_up,
-        )
+    def model_options(self, base, seed):
+        return {"sparsity": self.sparsity, "warm_up": self.warm_up}
