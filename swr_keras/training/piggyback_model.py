@@ -65,23 +65,18 @@ class PiggybackModel(TaskModel):
     @classmethod
     def from_pack(cls, base, pack):
         """Rebuilds the model of a pack of masks on its base; errors as for `TaskModel`."""
-        restored = TaskModel.from_pack(base, pack)
-        model = cls(
-            base,
-            pack.policy,
-            num_classes=pack.num_classes,
-            batch_norm=pack.batch_norm,
-            head=pack.head,
-        )
+        model = super().from_pack(base, pack)
         if not model.masks.keys() <= pack.arrays.keys():
             raise ValueError(
                 f"The pack has no masks {sorted(model.masks.keys() - pack.arrays)[:3]}. It is "
                 "that of another method: use `TaskModel.from_pack`."
             )
-        model.model.set_weights(restored.model.get_weights())
         for name, mask in model.masks.items():
             mask.assign(_FIRST * unpack_mask(pack.arrays[name], tuple(mask.shape)))
         return model
+
+    def _unpacked(self):
+        return super().task_variables()
 
     def _packed(self):
         bits = {name: pack_mask(np.asarray(m) >= _THRESHOLD) for name, m in self.masks.items()}

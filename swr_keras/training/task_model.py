@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Sequence
 
+import keras
+
 from swr_keras.policy.policy import Policy
 from swr_keras.tasks.pack import TaskPack, fingerprint
 from swr_keras.training.transfer_model import TransferModel
@@ -103,8 +105,12 @@ class TaskModel(TransferModel):
             head=pack.head,
             extension=pack.extension,
         )
-        pack.assign_to(model.model, model.task_variables())
+        pack.assign_to(model.model, model._unpacked())
         return model
+
+    def _unpacked(self) -> dict[str, keras.Variable]:
+        """The variables that a pack gives their values, masks as deltas."""
+        return self.task_variables()
 
     def _packed(self):
         return {name: variable.numpy() for name, variable in self.task_variables().items()}
