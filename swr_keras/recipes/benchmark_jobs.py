@@ -100,16 +100,16 @@ def plan(
     found: dict[str, PlannedJob] = {}
     for group in groups:
         shared = settings.shared(group.backbone, group.repetition)
+        base = base_job(settings, group)
         for name in settings.methods:
             rate = rates.get((name, group.backbone))
             for task in group.tasks:
                 if name == MULTILINGUAL:
-                    jobs = _try_base(group, base_job(settings, group), task)
+                    jobs = _try_base(group, base, task)
                 else:
                     methods = make(name, shared, rate)
-                    costs = settings.transfer.target_cost
-                    jobs = adapt_jobs(settings, group, task, methods, costs)
-                for job in (base_job(settings, group), *jobs):
+                    jobs = adapt_jobs(group, base, task, methods, settings.transfer.target_cost)
+                for job in (base, *jobs):
                     of_base = isinstance(job, TrainBase)
                     planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
                     found.setdefault(job.address(), planned)
@@ -117,14 +117,13 @@ def plan(
 
 
 def adapt_jobs(
-    settings: BenchmarkSettings,
     group: Group,
+    base: TrainBase,
     task: KnownTask,
     methods: Iterable[Method],
     costs: Sequence[float],
 ) -> list[Job]:
     """Returns the jobs that adapt a base to a task by some methods, each after its needs."""
-    base = base_job(settings, group)
     common: dict[str, Any] = {
         "base": base,
         "task": task.name,

@@ -33,7 +33,8 @@ def run(settings: BenchmarkSettings) -> None:
     beside = [record for folder in settings.beside for record in read_records(folder)]
     recordings = Recordings()
     groups = _groups(settings, recordings)
-    for line in without_base_row(settings, groups):
+    lacking = without_base_row(settings, groups)
+    for line in lacking:
         print(line, flush=True)
     store = JobStore(pathlib.Path(settings.store_dir))
     trials = tuning_jobs(settings, groups)
@@ -46,7 +47,8 @@ def run(settings: BenchmarkSettings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_records(folder, records)
     write_json(folder / "settings.json", as_flat(settings))
-    _write_tables(folder, settings, [*records, *beside], groups, found, failures)
+    notes = [*_data_notes(groups), *lacking]
+    _write_tables(folder, settings, [*records, *beside], notes, found, failures)
     if failures:
         listed = "\n".join(f"  {line}" for line in failures)
         raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
@@ -110,7 +112,7 @@ def _records(store, jobs, trials) -> list[Record]:
     return records
 
 
-def _write_tables(folder, settings, records, groups, found: Sequence[Tried], failures):
+def _write_tables(folder, settings, records, notes, found: Sequence[Tried], failures):
     results = BenchmarkResults(records)
     tables = benchmark_tables(results)
     texts = [table.markdown() for table in tables]
@@ -120,7 +122,7 @@ def _write_tables(folder, settings, records, groups, found: Sequence[Tried], fai
         title=_TITLE,
         tables=tables,
         failures=[str(failure) for failure in failures],
-        notes=[*_data_notes(groups), *without_base_row(settings, groups), *_rates(found)],
+        notes=[*notes, *_rates(found)],
         settings=as_flat(settings),
     )
     write_atomically(folder / "report.html", page.encode())
