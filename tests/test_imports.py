@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "layers": ("graph", "splice"),
     "policy": ("files", "tensors"),
     "backbones": ("layers", "files"),
-    "audio": ("files",),
+    "audio": ("files", "tensors"),
     "images": ("files",),
     "streaming": ("audio",),
     "accounting": ("layers", "policy", "graph"),

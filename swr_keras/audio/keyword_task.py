@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -53,6 +54,8 @@ class KeywordTask:
         hearing: How clips become batches of features.
         remarks: What a reader of results must know of the recordings.
         unheard: Background recordings that a second test alone hears.
+        epochs_dir: Folder that keeps batches of training clips for other processes and later runs;
+            of this task and these versions of the packages alone. `None` keeps them in memory.
     """
 
     name: str
@@ -62,6 +65,7 @@ class KeywordTask:
     hearing: Hearing
     remarks: tuple[str, ...] = ()
     unheard: tuple[np.ndarray, ...] = ()
+    epochs_dir: Path | None = None
 
     loss = None
     metrics = None
@@ -106,13 +110,14 @@ class KeywordTask:
         """Returns augmented batches of the training clips, epoch after epoch without end.
 
         An epoch is the same each time that it is asked for, whatever trains on it, so the first
-        ones are kept in memory: features cost as much time as the training of a tiny network.
+        ones are kept: features cost more time than the training of a tiny network.
         """
         return self._epochs.batches(batch_size, first_epoch).prefetch(tf.data.AUTOTUNE)
 
     @functools.cached_property
     def _epochs(self):
-        return KeptEpochs(self._computed_training, len(self.splits["training"].labels))
+        examples = len(self.splits["training"].labels)
+        return KeptEpochs(self._computed_training, examples, self.epochs_dir)
 
     def _computed_training(self, batch_size, first_epoch):
         return training_dataset(

@@ -1,10 +1,13 @@
 """The tasks of a benchmark, read when they are needed."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from swr_keras.audio.keyword_task import KeywordTask, combine
+from swr_keras.audio.keyword_task import BASE, KeywordTask, combine
+from swr_keras.jobs.versions import versions
 from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
 from swr_keras.recipes.kws_settings import KwsSettings
 
@@ -43,9 +46,14 @@ class Recordings:
     """Reads the tasks of runs, and keeps those of the last one.
 
     Runs that differ in how they hear alone share what was read.
+
+    Args:
+        epochs_dir: Folder for the features of training clips, which the jobs of a task share;
+            those of bases, which one job alone needs, aren't kept. `None` keeps them in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epochs_dir: Path | None = None) -> None:
+        self._epochs_dir = epochs_dir
         self._runs: dict[str, tuple[KwsSettings, str]] = {}
         self._read: tuple[Any, list[KeywordTask], list[KeywordTask]] | None = None
         self._last: tuple[str, KeywordTask] | None = None
@@ -84,12 +92,15 @@ class Recordings:
                 raise ValueError(
                     f"The recordings of '{name}' changed since the benchmark began. Run it again."
                 )
+            if self._epochs_dir is not None and name != BASE:
+                folder = hashlib.sha256(repr((data, versions())).encode()).hexdigest()
+                task = dataclasses.replace(task, epochs_dir=self._epochs_dir / folder)
             self._last = data, task
         return self._last[1]
 
     def __getstate__(self):
         # Processes read for themselves what they need.
-        return {"_runs": self._runs, "_read": None, "_last": None}
+        return vars(self) | {"_read": None, "_last": None}
 
     def _tasks(self, settings) -> Mapping[str, KeywordTask]:
         """Returns the base's task and the others by name, as these settings hear them."""

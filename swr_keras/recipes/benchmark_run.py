@@ -31,12 +31,12 @@ def run(settings: BenchmarkSettings) -> None:
         OSError: If a file can't be written.
     """
     beside = [record for folder in settings.beside for record in read_records(folder)]
-    recordings = Recordings()
+    store = JobStore(pathlib.Path(settings.store_dir))
+    recordings = Recordings(_epochs_dir(settings))
     groups = _groups(settings, recordings)
     lacking = without_base_row(settings, groups)
     for line in lacking:
         print(line, flush=True)
-    store = JobStore(pathlib.Path(settings.store_dir))
     trials = tuning_jobs(settings, groups)
     failures = _do(trials, settings, store, recordings)
     found = tried(trials, _results(store, trials))
@@ -52,6 +52,11 @@ def run(settings: BenchmarkSettings) -> None:
     if failures:
         listed = "\n".join(f"  {line}" for line in failures)
         raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+
+
+def _epochs_dir(settings: BenchmarkSettings) -> pathlib.Path | None:
+    """Returns where jobs here share features; those of a cluster share no disk."""
+    return pathlib.Path(settings.store_dir) / "epochs" if settings.engine == "local" else None
 
 
 def _groups(settings: BenchmarkSettings, recordings: Recordings) -> list[Group]:

@@ -31,9 +31,15 @@ def read(epochs, count, batch_size=2, first_epoch=0):
     return [features.tolist() for features, _ in batches.as_numpy_iterator()]
 
 
-def test_an_epoch_is_computed_once(computed):
+@pytest.fixture(params=["memory", "files"])
+def folder(request, tmp_path):
+    """Where epochs are kept."""
+    return tmp_path / "kept" / "epochs" if request.param == "files" else None
+
+
+def test_an_epoch_is_computed_once(computed, folder):
     compute, log = computed
-    epochs = KeptEpochs(compute, 5)
+    epochs = KeptEpochs(compute, 5, folder)
     first = read(epochs, 9)
     assert first[:4] == [[0, 1], [2, 3], [4], [10, 11]]
     log.clear()
@@ -43,8 +49,8 @@ def test_an_epoch_is_computed_once(computed):
     assert read(epochs, 12)[:9] == first
 
 
-def test_other_batch_sizes_are_other_epochs(computed):
-    epochs = KeptEpochs(computed[0], 5)
+def test_other_batch_sizes_are_other_epochs(computed, folder):
+    epochs = KeptEpochs(computed[0], 5, folder)
     read(epochs, 6)
     assert read(epochs, 2, batch_size=5) == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
 
@@ -58,3 +64,32 @@ def test_memory_is_limited(computed):
     assert read(epochs, 9) == expected
     assert 0 not in log
     assert 1 in log
+
+
+def test_disk_is_limited(computed, tmp_path):
+    compute, log = computed
+    expected = read(KeptEpochs(compute, 5, tmp_path / "all"), 12)
+    size = max(path.stat().st_size for path in (tmp_path / "all").iterdir())
+    read(KeptEpochs(compute, 5, tmp_path / "some", most_bytes=2 * size), 12)
+    assert len(list((tmp_path / "some").iterdir())) == 2
+    log.clear()
+    assert read(KeptEpochs(compute, 5, tmp_path / "some", most_bytes=2 * size), 12) == expected
+    assert {0, 1}.isdisjoint(log)
+    assert 2 in log
+
+
+def test_files_are_there_for_other_processes_and_later(computed, tmp_path):
+    compute, log = computed
+    expected = read(KeptEpochs(compute, 5, tmp_path), 7)
+    log.clear()
+    assert read(KeptEpochs(compute, 5, tmp_path), 6) == expected[:6]
+    assert log == []
+
+
+def test_a_damaged_file_is_named_and_another_one_isnt_taken_for_an_epoch(computed, tmp_path):
+    epochs = KeptEpochs(computed[0], 5, tmp_path)
+    read(epochs, 4)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(tf.errors.OpError, match=f"{kept.name}.*Remove it"):
+        read(epochs, 4)

@@ -305,6 +305,19 @@ def test_recordings_are_read_again_in_another_process_and_must_be_the_same(folde
         pickle.loads(pickled).task(tasks[0].data)
 
 
+def test_jobs_of_a_task_share_features_on_disk_and_a_base_keeps_none(folders, tmp_path):
+    wanted = asked(folders, "--seeds=0")
+    recordings = Recordings(tmp_path / "epochs")
+    known = recordings.known(wanted.kws("bcresnet1", wanted.repetitions[0]))
+    for task in (known[0], known[1][0]):
+        batches = pickle.loads(pickle.dumps(recordings)).task(task.data).training(4)
+        next(batches.skip(2 * task.steps_per_epoch(4)).as_numpy_iterator())
+    (kept,) = (tmp_path / "epochs").iterdir()
+    assert len(list(kept.iterdir())) >= 2
+    again = recordings.task(known[1][0].data)
+    assert again.digest() == known[1][0].data
+
+
 def command(folders, output, *arguments):
     return [
         *(sys.executable, "-m", "swr_keras.recipes.benchmark", "--workers=2"),
