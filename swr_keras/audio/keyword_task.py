@@ -268,7 +268,7 @@ def combine(
     return KeywordTask(BASE, tuple(order), splits, noise, hearing)
 
 
-def own_names(task: KeywordTask, base_labels: Sequence[str]) -> tuple[str, ...]:
-    """Returns the class names of a combined base as a task calls them, see `combine`."""
-    own = {f"{name}{task.name}": name for name in (SILENCE, UNKNOWN)}
+def own_names(task: str, base_labels: Sequence[str]) -> tuple[str, ...]:
+    """Returns the class names of a combined base as a task of a name calls them, see `combine`."""
+    own = {f"{name}{task}": name for name in (SILENCE, UNKNOWN)}
     return tuple(own.get(label, label) for label in base_labels)

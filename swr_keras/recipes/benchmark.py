@@ -22,10 +22,10 @@ from swr_keras.recipes import launch
 def main(argv: Sequence[str]) -> int:
     """Runs the command line, see `command.main`."""
     from swr_keras.recipes import command
+    from swr_keras.recipes.benchmark_keywords import KeywordBenchmark
     from swr_keras.recipes.benchmark_run import run
-    from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 
-    return command.main(argv, BenchmarkSettings, __doc__, run)
+    return command.main(argv, KeywordBenchmark, __doc__, run)
 
 
 if __name__ == "__main__":

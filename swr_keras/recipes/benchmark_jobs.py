@@ -7,16 +7,13 @@ from typing import Any
 
 import keras
 
-from swr_keras import backbones
 from swr_keras.accounting import summary
-from swr_keras.audio.keyword_task import own_names
-from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.methods import SWR, Method
-from swr_keras.recipes.benchmark_data import KnownTask
 from swr_keras.recipes.benchmark_methods import MULTILINGUAL, make
-from swr_keras.recipes.benchmark_settings import BenchmarkSettings, Repetition
+from swr_keras.recipes.benchmark_settings import BenchmarkSettings
+from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +23,7 @@ class Group:
     Attributes:
         backbone: Architecture of the base.
         repetition: Seed and fold.
+        base: The job that makes the base.
         base_task: What the base is trained on.
         tasks: The tasks.
         network: The base, untrained.
@@ -33,16 +31,29 @@ class Group:
 
     backbone: str
     repetition: Repetition
+    base: Job
     base_task: KnownTask
     tasks: tuple[KnownTask, ...]
     network: keras.Model = dataclasses.field(compare=False, repr=False)
 
     @classmethod
-    def of(cls, backbone: str, repetition: Repetition, base_task, tasks) -> "Group":
+    def of(
+        cls,
+        settings: BenchmarkSettings,
+        backbone: str,
+        repetition: Repetition,
+        base_task: KnownTask,
+        tasks: Sequence[KnownTask],
+    ) -> "Group":
         """Makes one, with an untrained base."""
-        build = backbones.BUILDERS[backbone]
-        network = build(num_classes=base_task.num_classes, input_shape=base_task.input_shape)
-        return cls(backbone, repetition, base_task, tuple(tasks), network)
+        return cls(
+            backbone=backbone,
+            repetition=repetition,
+            base=settings.base_job(backbone, repetition, base_task),
+            base_task=base_task,
+            tasks=tuple(tasks),
+            network=settings.network(backbone, base_task),
+        )
 
     @property
     def title(self) -> str:
@@ -99,18 +110,16 @@ def plan(
     """
     found: dict[str, PlannedJob] = {}
     for group in groups:
-        shared = settings.shared(group.backbone, group.repetition)
-        base = base_job(settings, group)
         for name in settings.methods:
             rate = rates.get((name, group.backbone))
             for task in group.tasks:
                 if name == MULTILINGUAL:
-                    jobs = _try_base(group, base, task)
+                    jobs = _try_base(settings, group, task)
                 else:
-                    methods = make(name, shared, rate)
-                    jobs = adapt_jobs(group, base, task, methods, settings.transfer.target_cost)
-                for job in (base, *jobs):
-                    of_base = isinstance(job, TrainBase)
+                    methods = make(name, settings.shared, rate)
+                    jobs = adapt_jobs(group, task, methods, settings.transfer.target_cost)
+                for job in (group.base, *jobs):
+                    of_base = job is group.base
                     planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
                     found.setdefault(job.address(), planned)
     return list(found.values())
@@ -118,14 +127,13 @@ def plan(
 
 def adapt_jobs(
     group: Group,
-    base: TrainBase,
     task: KnownTask,
     methods: Iterable[Method],
     costs: Sequence[float],
 ) -> list[Job]:
     """Returns the jobs that adapt a base to a task by some methods, each after its needs."""
     common: dict[str, Any] = {
-        "base": base,
+        "base": group.base,
         "task": task.name,
         "data": task.data,
         "seed": group.repetition.seed,
@@ -141,42 +149,32 @@ def adapt_jobs(
     return jobs
 
 
-def base_job(settings: BenchmarkSettings, group: Group) -> TrainBase:
-    """Returns the job that trains the base of a group."""
-    kws = settings.kws(group.backbone, group.repetition)
-    return TrainBase(
-        backbone=group.backbone,
-        fit=kws.base_fit,
-        precision=settings.base_training.precision,
-        task=group.base_task.name,
-        data=group.base_task.data,
-        seed=group.repetition.seed,
-    )
-
-
 def without_base_row(settings: BenchmarkSettings, groups: Sequence[Group]) -> list[str]:
     """Returns, for people, which tasks the base can't be tried on though it was asked for."""
     if MULTILINGUAL not in settings.methods:
         return []
     lacking = {
-        task.name: None for group in groups for task in group.tasks if not _knows(group, task)
+        task.name: None
+        for group in groups
+        for task in group.tasks
+        if not _knows(settings, group, task)
     }
     return [
-        f"{name}: the base doesn't know all of its words, so it is in no row." for name in lacking
+        f"{name}: the base doesn't know all of its classes, so it has no row." for name in lacking
     ]
 
 
-def _try_base(group, base, task) -> list[Job]:
+def _try_base(settings, group, task) -> list[Job]:
     """Returns the job that tries the base on a task; none where the base lacks classes of it."""
-    if not _knows(group, task):
+    if not _knows(settings, group, task):
         return []
-    names = own_names(task, group.base_task.labels)
+    names = settings.known_classes(task.name, group.base_task.labels)
     seed = group.repetition.seed
-    return [TryBase(base=base, class_names=names, task=task.name, data=task.data, seed=seed)]
+    return [TryBase(base=group.base, class_names=names, task=task.name, data=task.data, seed=seed)]
 
 
-def _knows(group, task):
-    return set(task.labels) <= set(own_names(task, group.base_task.labels))
+def _knows(settings, group, task):
+    return set(task.labels) <= set(settings.known_classes(task.name, group.base_task.labels))
 
 
 def _resolved(method, network, task):

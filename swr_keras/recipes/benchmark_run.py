@@ -1,4 +1,4 @@
-"""The benchmark, from recordings to tables."""
+"""Any benchmark, from data to tables."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,37 +11,35 @@ from swr_keras.jobs.record import Record, read_records, write_records
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.schedule import Engine, Failure, run_jobs
 from swr_keras.jobs.store import JobStore
-from swr_keras.recipes.benchmark_data import Recordings
 from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
+from swr_keras.recipes.benchmark_source import TaskSource
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import benchmark_tables, render_benchmark
-
-_TITLE = "Benchmark of transfer learning for keyword spotting"
 
 
 def run(settings: BenchmarkSettings) -> None:
     """Runs the benchmark and writes its tables; does what is missing if it was run before.
 
     Raises:
-        ValueError: For anything wrong with the recordings, before training starts; or, once all
+        ValueError: For anything wrong with the data, before training starts; or, once all
             else is done and the tables are written, if jobs failed.
         ImportError: If Ray is asked for and isn't installed.
         OSError: If a file can't be written.
     """
     beside = [record for folder in settings.beside for record in read_records(folder)]
     store = JobStore(pathlib.Path(settings.store_dir))
-    recordings = Recordings(_epochs_dir(settings))
-    groups = _groups(settings, recordings)
+    source = settings.source(_cache_dir(settings))
+    groups = _groups(settings, source)
     lacking = without_base_row(settings, groups)
     for line in lacking:
         print(line, flush=True)
     trials = tuning_jobs(settings, groups)
-    failures = _do(trials, settings, store, recordings)
+    failures = _do(trials, settings, store, source)
     found = tried(trials, _results(store, trials))
     jobs = plan(settings, groups, chosen_rates(settings, found))
-    failures += _do(jobs, settings, store, recordings)
+    failures += _do(jobs, settings, store, source)
     records = _records(store, jobs, trials)
     folder = pathlib.Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,23 +52,23 @@ def run(settings: BenchmarkSettings) -> None:
         raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
 
 
-def _epochs_dir(settings: BenchmarkSettings) -> pathlib.Path | None:
-    """Returns where jobs here share features; those of a cluster share no disk."""
+def _cache_dir(settings: BenchmarkSettings) -> pathlib.Path | None:
+    """Returns where jobs here share what they compute; those of a cluster share no disk."""
     return pathlib.Path(settings.store_dir) / "epochs" if settings.engine == "local" else None
 
 
-def _groups(settings: BenchmarkSettings, recordings: Recordings) -> list[Group]:
+def _groups(settings: BenchmarkSettings, source: TaskSource) -> list[Group]:
     groups = []
     for repetition in settings.repetitions:
-        print(f"Reading recordings, {repetition}", flush=True)
+        print(f"Reading the data of {repetition}", flush=True)
         for backbone in settings.backbones:
-            base_task, tasks = recordings.known(settings.kws(backbone, repetition))
-            groups.append(Group.of(backbone, repetition, base_task, tasks))
+            base_task, tasks = source.known(backbone, repetition)
+            groups.append(Group.of(settings, backbone, repetition, base_task, tasks))
     return groups
 
 
 def _do(
-    jobs: Sequence[PlannedJob], settings: BenchmarkSettings, store: JobStore, recordings: Recordings
+    jobs: Sequence[PlannedJob], settings: BenchmarkSettings, store: JobStore, source: TaskSource
 ) -> list[Failure]:
     keys = {planned.job.address(): planned for planned in jobs}
     if all(store.outcome(planned.job) for planned in jobs):
@@ -78,17 +76,17 @@ def _do(
     return run_jobs(
         [planned.job for planned in jobs],
         store,
-        _engine(settings, store, recordings),
+        _engine(settings, store, source),
         names={key: planned.name for key, planned in keys.items()},
         work={key: planned.work for key, planned in keys.items()},
         report=_say,
     )
 
 
-def _engine(settings: BenchmarkSettings, store: JobStore, recordings: Recordings) -> Engine:
+def _engine(settings: BenchmarkSettings, store: JobStore, source: TaskSource) -> Engine:
     if settings.engine == "ray":
-        return RayEngine(store, recordings.task, address=settings.address, threads=settings.threads)
-    return LocalEngine(store, recordings.task, workers=settings.processes, threads=settings.threads)
+        return RayEngine(store, source.task, address=settings.address, threads=settings.threads)
+    return LocalEngine(store, source.task, workers=settings.processes, threads=settings.threads)
 
 
 def _results(store: JobStore, jobs: Sequence[PlannedJob]) -> Mapping[str, Result]:
@@ -124,7 +122,7 @@ def _write_tables(folder, settings, records, notes, found: Sequence[Tried], fail
     write_atomically(folder / "tables.md", "\n\n".join([*texts, *_rates(found), ""]).encode())
     page = render_benchmark(
         results,
-        title=_TITLE,
+        title=settings.title,
         tables=tables,
         failures=[str(failure) for failure in failures],
         notes=[*notes, *_rates(found)],

@@ -1,40 +1,39 @@
-"""What the benchmark is asked to do."""
+"""What every benchmark is asked to do, whatever its tasks are made of."""
 
+import abc
 import dataclasses
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
 
 from swr_keras import backbones
-from swr_keras.audio.splits import Fold
+from swr_keras.jobs.base import TrainBase
+from swr_keras.jobs.job import Job
 from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.benchmark_methods import NAMES, Shared, check_names
-from swr_keras.recipes.kws_settings import FEATURES, KwsSettings
+from swr_keras.recipes.benchmark_source import KnownTask, Repetition, TaskSource
 from swr_keras.recipes.settings import Settings, setting
+from swr_keras.recipes.training_settings import base_fit, swr
 
 ENGINES = ("local", "ray")
 _CLASSIFIER = "classifier_only"
 
 
 @dataclasses.dataclass(frozen=True)
-class Repetition:
-    """One of the repetitions that results are averaged over.
+class BenchmarkSettings(Settings, abc.ABC):
+    """All that a benchmark is asked to do; each field of each concern is a flag.
+
+    A domain is a subclass, which says where the tasks come from.
 
     Attributes:
-        seed: Seed of everything random.
-        fold: Fold of a cross-validation; `None` without one.
+        title: Heading of its page.
     """
 
-    seed: int
-    fold: int | None
-
-    def __str__(self):
-        return f"seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
-
-
-@dataclasses.dataclass(frozen=True)
-class BenchmarkSettings(Settings):
-    """All that the benchmark is asked to do; each field of each concern is a flag."""
+    title: ClassVar[str]
 
     methods: tuple[str, ...] = setting(
         ("multilingual", "fine_tuning_all", "classifier_only", "random_policy", "swr"),
@@ -46,18 +45,6 @@ class BenchmarkSettings(Settings):
     )
     seeds: tuple[int, ...] = setting(
         (0, 1, 2), "Seeds, comma-separated. With --folds, each fold is done at each seed."
-    )
-    fold: tuple[int, ...] | None = setting(
-        None, "Which of the --folds are done, comma-separated, from 0. Default: all."
-    )
-    recordings: concerns.Recordings = concerns.Recordings()
-    noise: concerns.Noise = concerns.Noise()
-    features: str = setting("micro_frontend", "Front end.", choices=FEATURES)
-    warm_up_seconds: float = setting(
-        0.0,
-        "How much background the front end 'micro_frontend' hears before each clip, in training "
-        "and test; 2 for a device that listens to a stream.",
-        at_least=0,
     )
     base_training: concerns.BaseTraining = concerns.BaseTraining()
     transfer: concerns.Transfer = concerns.Transfer()
@@ -108,17 +95,8 @@ class BenchmarkSettings(Settings):
             raise ValueError(
                 f"There are no backbones {unknown}. Choose among {', '.join(backbones.BUILDERS)}."
             )
-        for name in ("backbones", "seeds", "fold"):
-            values = getattr(self, name)
-            if values is None:
-                continue
-            if len(set(values)) < len(values) or not values:
-                raise ValueError(f"`{name}` needs one or more, each once. Received: {values}.")
-        if self.fold is not None:
-            if self.recordings.folds is None:
-                raise ValueError(f"`fold` needs the number of `folds`. Received: {self.fold}.")
-            for index in self.fold:
-                Fold(index, self.recordings.folds)
+        check_distinct("backbones", self.backbones)
+        check_distinct("seeds", self.seeds)
         if min(self.seeds) < 0:
             raise ValueError(f"`seeds` must be at least 0. Received: {self.seeds}.")
         if not all(0 < rate < math.inf for rate in self.tune):
@@ -134,16 +112,11 @@ class BenchmarkSettings(Settings):
                 f"engine={self.engine!r}."
             )
         self.rates()
-        self.kws(self.backbones[0], self.repetitions[0])
 
     @property
     def repetitions(self) -> list[Repetition]:
-        """What results are averaged over, the first fold of each seed first."""
-        if self.recordings.folds is None:
-            folds: Sequence[int | None] = [None]
-        else:
-            folds = range(self.recordings.folds) if self.fold is None else self.fold
-        return [Repetition(seed, fold) for fold in folds for seed in self.seeds]
+        """What results are averaged over."""
+        return [Repetition(seed) for seed in self.seeds]
 
     @property
     def processes(self) -> int:
@@ -173,24 +146,47 @@ class BenchmarkSettings(Settings):
             found[name] = rate
         return found
 
-    def kws(self, backbone: str, repetition: Repetition) -> KwsSettings:
-        """Returns the settings of a run with one base, as the keyword-spotting recipe has them."""
-        recordings = {
-            field.name: getattr(self.recordings, field.name)
-            for field in dataclasses.fields(self.recordings)
-        }
-        return KwsSettings(
-            corpora=concerns.Corpora(**recordings, fold=repetition.fold or 0),
-            noise=self.noise,
-            features=self.features,
-            warm_up_seconds=self.warm_up_seconds,
-            backbone=backbone,
-            base=concerns.Base(**dataclasses.asdict(self.base_training)),
-            transfer=self.transfer,
-            search=self.search,
-            seed=repetition.seed,
-        ).resolved()
+    @property
+    def shared(self) -> Shared:
+        """What the methods have in common."""
+        return Shared(swr(self.transfer, self.search), self.random_policies)
 
-    def shared(self, backbone: str, repetition: Repetition) -> Shared:
-        """Returns what the methods of a run with one base have in common."""
-        return Shared(self.kws(backbone, repetition).swr, self.random_policies)
+    @abc.abstractmethod
+    def source(self, cache_dir: Path | None = None) -> TaskSource:
+        """Returns what reads its tasks.
+
+        Args:
+            cache_dir: Folder for what its jobs compute from the data and share; `None` for no
+                files.
+        """
+
+    def known_classes(self, task: str, base_labels: Sequence[str]) -> tuple[str, ...]:
+        """Returns the classes of a base as a task of this name calls them."""
+        return tuple(base_labels)
+
+    def network(self, backbone: str, base_task: KnownTask) -> keras.Model:
+        """Makes a base, untrained.
+
+        Args:
+            backbone: Its architecture.
+            base_task: What it is trained on.
+        """
+        build = backbones.BUILDERS[backbone]
+        return build(num_classes=base_task.num_classes, input_shape=base_task.input_shape)
+
+    def base_job(self, backbone: str, repetition: Repetition, base_task: KnownTask) -> Job:
+        """Returns the job that makes a base; arguments as for `network`."""
+        return TrainBase(
+            backbone=backbone,
+            fit=base_fit(self.base_training, self.transfer),
+            precision=self.base_training.precision,
+            task=base_task.name,
+            data=base_task.data,
+            seed=repetition.seed,
+        )
+
+
+def check_distinct(name: str, values: Sequence[Any]) -> None:
+    """Raises ValueError if there are no values, or one comes twice."""
+    if len(set(values)) < len(values) or not values:
+        raise ValueError(f"`{name}` needs one or more, each once. Received: {tuple(values)}.")

@@ -38,7 +38,7 @@ def plan(settings: KwsSettings, tasks: Sequence[KeywordTask], base_task: Keyword
     _check_first_layer(settings, base, base_task)
     for task in tasks:
         common: dict[str, Any] = {"task": task.name, "data": task.digest(), "seed": settings.seed}
-        known = () if labels is None else own_names(task, labels)
+        known = () if labels is None else own_names(task.name, labels)
         if set(task.labels) <= set(known):
             jobs.append(TryBase(base=base, class_names=known, **common))
         jobs += [AdaptModel(base=base, method=each, **common) for each in settings.baselines]

@@ -14,12 +14,12 @@ from swr_keras.methods import (
     FineTuningAll,
     LastLayersFirst,
     Method,
-    PolicyLearning,
     RandomPolicy,
 )
 from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.settings import Settings, setting
-from swr_keras.training.fit import Fit, SearchFit, usual_learning_rate
+from swr_keras.recipes.training_settings import base_fit, swr, task_fit
+from swr_keras.training.fit import Fit, usual_learning_rate
 
 _WARMED = "micro_frontend"
 FEATURES = ("log_mel", "mfcc", _WARMED)
@@ -109,35 +109,17 @@ class KwsSettings(Settings):
     @property
     def base_fit(self) -> Fit:
         """How the base is trained."""
-        return Fit(self.base.base_epochs, self.base.base_learning_rate, self.transfer.batch_size)
+        return base_fit(self.base, self.transfer)
 
     @property
     def fit(self) -> Fit:
         """How a task model is trained."""
-        return Fit(self.transfer.task_epochs, self.transfer.learning_rate, self.transfer.batch_size)
+        return task_fit(self.transfer)
 
     @property
     def swr(self) -> SWR:
         """The method, with these settings."""
-        search = SearchFit(
-            steps=self.search.search_steps,
-            learning_rate=self.search.search_learning_rate,
-            cost_weight=self.search.cost_weight,
-        )
-        learning = PolicyLearning(
-            supernet=dataclasses.replace(self.fit, epochs=self.search.supernet_epochs),
-            sample_gates=self.search.sample_gates,
-            search=search,
-        )
-        return SWR(
-            fit=self.fit,
-            batch_norm=self.transfer.bn_mode,
-            cost=self.transfer.cost,
-            learning=learning,
-            first_layer=self.transfer.first_layer,
-            reading=self.transfer.reading,
-            tries=self.search.tries,
-        )
+        return swr(self.transfer, self.search)
 
     @property
     def baselines(self) -> list[Method]:

@@ -16,10 +16,9 @@ from swr_keras.jobs.record import read_records
 from swr_keras.jobs.result import Result
 from swr_keras.methods import SWR, Method
 from swr_keras.recipes import benchmark
-from swr_keras.recipes.benchmark_data import Recordings
 from swr_keras.recipes.benchmark_jobs import Group, plan, without_base_row
+from swr_keras.recipes.benchmark_keywords import KeywordBenchmark
 from swr_keras.recipes.benchmark_methods import METHODS, MULTILINGUAL, NAMES, Shared, make
-from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_tuning import (
     chosen_rates,
     given_rates,
@@ -34,7 +33,7 @@ ALL = f"--methods={','.join(NAMES)}"
 
 
 def settings(*arguments):
-    return parse(BenchmarkSettings, ["benchmark", *arguments])
+    return parse(KeywordBenchmark, ["benchmark", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +50,9 @@ def asked(folders, *arguments):
 
 
 def grouped(asked):
-    recordings = Recordings()
+    source = asked.source()
     return [
-        Group.of(backbone, repetition, *recordings.known(asked.kws(backbone, repetition)))
+        Group.of(asked, backbone, repetition, *source.known(backbone, repetition))
         for repetition in asked.repetitions
         for backbone in asked.backbones
     ]
@@ -131,9 +130,8 @@ def test_flagfiles_ask_for_what_there_is(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     asked = settings(f"--flagfile=recipes/{path.name}")
     assert "swr" in asked.methods and "fine_tuning_all" in asked.methods
-    for backbone in asked.backbones:
-        swr = asked.shared(backbone, asked.repetitions[0])
-        assert all(make(name, swr, 1e-3) for name in asked.methods if name != MULTILINGUAL)
+    methods = [name for name in asked.methods if name != MULTILINGUAL]
+    assert all(make(name, asked.shared, 1e-3) for name in methods)
 
 
 def test_repetitions_are_seeds_or_every_fold_of_each_seed():
@@ -147,7 +145,7 @@ def test_repetitions_are_seeds_or_every_fold_of_each_seed():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_made_with_its_rate(name):
-    swr = settings().shared("bcresnet1", settings().repetitions[0]).swr
+    swr = settings().shared.swr
     made = make(name, Shared(swr, random_policies=2), 0.123)
     assert made
     for method in made:
@@ -219,7 +217,7 @@ def test_a_base_of_other_words_is_not_tried_and_that_is_said(folders):
     jobs = planned(wanted, groups)
     assert {type(job).__name__ for job in jobs.values()} == {"TrainBase"}
     (line,) = without_base_row(wanted, groups)
-    assert line.startswith("mandarin: the base doesn't know all of its words")
+    assert line.startswith("mandarin: the base doesn't know all of its classes")
     assert without_base_row(asked(folders[1:], "--methods=swr", *flags), groups) == []
 
 
@@ -287,8 +285,8 @@ def test_an_ablation_has_the_rate_of_swr_unless_told_otherwise():
 def test_recordings_are_read_again_in_another_process_and_must_be_the_same(folders, tmp_path):
     copied = [shutil.copytree(folder, tmp_path / folder.name) for folder in folders]
     wanted = asked(copied, "--seeds=0")
-    recordings = Recordings()
-    _, tasks = recordings.known(wanted.kws("bcresnet1", wanted.repetitions[0]))
+    recordings = wanted.source()
+    _, tasks = recordings.known("bcresnet1", wanted.repetitions[0])
     pickled = pickle.dumps(recordings)
     assert len(pickled) < 20_000
     again = pickle.loads(pickled)
@@ -307,8 +305,8 @@ def test_recordings_are_read_again_in_another_process_and_must_be_the_same(folde
 
 def test_jobs_of_a_task_share_features_on_disk_and_a_base_keeps_none(folders, tmp_path):
     wanted = asked(folders, "--seeds=0")
-    recordings = Recordings(tmp_path / "epochs")
-    known = recordings.known(wanted.kws("bcresnet1", wanted.repetitions[0]))
+    recordings = wanted.source(tmp_path / "epochs")
+    known = recordings.known("bcresnet1", wanted.repetitions[0])
     for task in (known[0], known[1][0]):
         batches = pickle.loads(pickle.dumps(recordings)).task(task.data).training(4)
         next(batches.skip(2 * task.steps_per_epoch(4)).as_numpy_iterator())

@@ -63,7 +63,7 @@ def test_unknown_and_silence_can_be_kept_apart(folders):
 def test_a_combined_base_is_judged_by_the_names_of_the_task(folders, share_unknown):
     tasks = load(folders, "--unknown_words=dog")
     both = combine(tasks, tasks[0].hearing, share_unknown=share_unknown)
-    names = own_names(tasks[0], both.labels)
+    names = own_names(tasks[0].name, both.labels)
     assert [label for label in names if label in tasks[0].labels] == [
         *("_silence_", "_unknown_", "no", "yes")
     ]
