@@ -8,8 +8,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from swr_keras.audio.messages import legible
 from swr_keras.audio.regular_files import check_regular
+from swr_keras.messages import legible
 
 MIN_CLIP_SECONDS = 0.1
 MAX_SECONDS = 3600

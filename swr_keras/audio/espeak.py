@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from swr_keras.audio.clips import INT16_SCALE
-from swr_keras.audio.messages import first_few
+from swr_keras.messages import first_few
 
 _WORKER = Path(__file__).with_name("espeak_worker.py")
 _RANGES = {"words_per_minute": (80, 450), "pitch": (0, 99), "pitch_range": (0, 99)}

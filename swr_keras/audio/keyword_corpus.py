@@ -12,9 +12,9 @@ import numpy as np
 from swr_keras.audio.audio import MIN_CLIP_SECONDS, AudioError, read_audio
 from swr_keras.audio.clips import Split, decode_clips
 from swr_keras.audio.long_clips import check_long_clips, cut
-from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.repeats import Repeats
 from swr_keras.audio.splits import SPLITS
+from swr_keras.messages import first_few, legible
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"

@@ -15,10 +15,10 @@ from swr_keras.audio.keyword_corpus import (
     audio_files,
     class_labels,
 )
-from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
 from swr_keras.audio.splits import SPLITS, Fold, fold_speakers, split_speakers
 from swr_keras.files import parse_json
+from swr_keras.messages import first_few
 
 _AUDIO_FOLDER = "WAV"
 _TABLE = "UTTRANSINFO.txt"

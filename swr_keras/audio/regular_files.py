@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from swr_keras.audio.messages import legible
 from swr_keras.files import read_bytes
+from swr_keras.messages import legible
 
 _MAX_TEXT_BYTES = 64 * 2**20
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from swr_keras.audio.messages import legible
+from swr_keras.messages import legible
 
 
 class Repeats:

@@ -14,7 +14,6 @@ from swr_keras.audio.keyword_corpus import (
     audio_files,
     class_labels,
 )
-from swr_keras.audio.messages import first_few, legible
 from swr_keras.audio.splits import (
     SPLIT_BY,
     SPLITS,
@@ -24,6 +23,7 @@ from swr_keras.audio.splits import (
     speaker_of,
     split_takes,
 )
+from swr_keras.messages import first_few, legible
 
 GSC_KEYWORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
 _NOISE_FOLDER = "_background_noise_"

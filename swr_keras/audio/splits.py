@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swr_keras.audio.messages import first_few
 from swr_keras.audio.regular_files import read_text
+from swr_keras.messages import first_few
 
 SPLITS = ("training", "validation", "testing")
 SPLIT_BY = ("speaker", "take")
