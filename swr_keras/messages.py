@@ -1,4 +1,4 @@
-"""Error texts shared by the data sets."""
+"""Error texts that data sets share."""
 
 import os
 from collections.abc import Iterable

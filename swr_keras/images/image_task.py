@@ -1,0 +1,174 @@
+"""A set of images as a task: its splits, and how they are seen."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from swr_keras.images.pipeline import evaluation_batches, training_batches
+from swr_keras.images.pixels import Pixels
+from swr_keras.images.transform import Transform
+from swr_keras.images.view import View
+
+BASE = "base"
+"""What the task is called that a base is trained on."""
+
+_EVALUATION_BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """The images of one split.
+
+    Attributes:
+        pixels: The images, scaled by the view's transform.
+        labels: Their classes, int32 `(images,)`.
+        names: What each is called, its path below the folder of the set.
+        fingerprints: Of the content of each one's file.
+        unreadable: Of each image left out because it can't be used, the file and the reason.
+    """
+
+    pixels: Pixels
+    labels: np.ndarray
+    names: tuple[str, ...]
+    fingerprints: tuple[bytes, ...]
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageTask:
+    """A set of images; a `Task`, of a base as of what is learned on it. `load_task` makes it.
+
+    Attributes:
+        name: Name of the task.
+        labels: Class names.
+        splits: `Images` by name: "training", "validation", "testing".
+        view: How they become batches of inputs.
+        remarks: What a reader of results must know of the set.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    splits: dict[str, Images]
+    view: View
+    remarks: tuple[str, ...] = ()
+
+    loss = None
+    metrics = None
+    labels_spec = None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input."""
+        return self.view.transform.shape
+
+    @property
+    def front_end(self) -> Transform:
+        """What computes the inputs."""
+        return self.view.transform
+
+    @property
+    def examples(self) -> dict[str, int]:
+        """Number of images by split."""
+        return {name: len(images.labels) for name, images in self.splits.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know of the images."""
+        left_out = (
+            f"Left out of {name}: {problem}"
+            for name, images in self.splits.items()
+            for problem in images.unreadable
+        )
+        return (*self.remarks, *left_out)
+
+    def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
+        """Returns augmented batches of the training images, epoch after epoch without end.
+
+        An epoch is the same each time that it is asked for.
+        """
+        images = self.splits["training"]
+        return training_batches(
+            images.pixels,
+            images.labels,
+            self.view,
+            batch_size=batch_size,
+            first_epoch=first_epoch,
+        )
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the batches of an epoch."""
+        return -(-self.examples["training"] // batch_size)
+
+    def validation(self, *, mixed: bool = False) -> tf.data.Dataset:
+        """Returns batches of the validation images.
+
+        Args:
+            mixed: Whether they mix the classes, for what normalises by the batch.
+        """
+        return self._mixed_validation if mixed else self._validation
+
+    def testing(self) -> tf.data.Dataset:
+        """Returns batches of the test images."""
+        return self._testing
+
+    def conditions(self) -> dict[str, tf.data.Dataset]:
+        """Returns nothing: there is one test."""
+        return {}
+
+    @functools.cached_property
+    def _validation(self):
+        return self._fixed("validation", np.arange(self.examples["validation"]))
+
+    @functools.cached_property
+    def _mixed_validation(self):
+        rows = np.random.default_rng(0).permutation(self.examples["validation"])
+        return self._fixed("validation", rows)
+
+    @functools.cached_property
+    def _testing(self):
+        return self._fixed("testing", np.arange(self.examples["testing"]))
+
+    def calibration(self, count: int) -> np.ndarray:
+        """Returns inputs of training images evenly spread over the classes, `(count, ...)`."""
+        batches = self._fixed("training", self._spread(count))
+        return np.concatenate([inputs for inputs, _ in batches.as_numpy_iterator()])
+
+    def calibration_names(self, count: int) -> tuple[str, ...]:
+        """Returns the names of the images of `calibration`."""
+        names = self.splits["training"].names
+        return tuple(names[row] for row in self._spread(count))
+
+    @functools.cached_property
+    def _digest(self):
+        content = hashlib.sha256(repr((self.labels, sorted(self.splits), self.view)).encode())
+        for _, images in sorted(self.splits.items()):
+            content.update(repr(images.names).encode())
+            content.update(images.labels.tobytes())
+            content.update(b"".join(images.fingerprints))
+        return content.hexdigest()
+
+    def digest(self) -> str:
+        """Returns a hash of everything in the task, equal only for equal images."""
+        return self._digest
+
+    def __getstate__(self):
+        # Data sets can't go to another process.
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def _spread(self, count):
+        total = self.examples["training"]  # In the order of the classes.
+        return np.linspace(0, total - 1, min(count, total)).astype(int)
+
+    def _fixed(self, split, rows):
+        images = self.splits[split]
+        return evaluation_batches(
+            images.pixels, images.labels, self.view, rows=rows, batch_size=_EVALUATION_BATCH
+        )
