@@ -1,14 +1,15 @@
 """Jobs that make the base: trained on the classes of all tasks, or given."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from swr_keras.accounting import summary
-from swr_keras.backbones import BUILDERS
-from swr_keras.files import read_json, write_json
+from swr_keras.backbones import BUILDERS, IMAGENET, published
+from swr_keras.files import read_bytes, read_json, write_json
 from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.model_files import load_model, save_model
@@ -90,6 +91,53 @@ class GivenBase(Job):
     def run(self, place):
         place.keep_base(self, self.model, self.labels)
         return Result(kind="base", title=self.title, task=self.task)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedBase(Job):
+    """Takes a base that others trained on ImageNet.
+
+    Attributes:
+        backbone: Name of its architecture, one of `backbones.PUBLISHED`.
+        input_shape: Shape of one input.
+        weights: A file of its weights, or `backbones.IMAGENET`, see `backbones.published`. Its
+            content counts, which `data` is the digest of, not its path.
+    """
+
+    backbone: str
+    input_shape: tuple[int, int, int]
+    weights: str
+
+    title = "base"
+
+    def settings(self):
+        return {"backbone": self.backbone, "input_shape": list(self.input_shape)}
+
+    def run(self, place):
+        if weights_digest(self.weights) != self.data:
+            raise ValueError(f"'{self.weights}' changed since this job was planned. Plan it anew.")
+        base = published(self.backbone, self.weights, input_shape=self.input_shape)
+        place.keep_base(self, base, None)
+        costs = summary(base, input_shape=self.input_shape)
+        return Result(
+            kind="base",
+            title=self.title,
+            task=self.task,
+            owned_parameters=costs.parameters,
+            multiplies=costs.multiplies,
+        )
+
+
+def weights_digest(weights: str) -> str:
+    """Returns a hash of a file of weights; `backbones.IMAGENET` stands for itself.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no regular file.
+    """
+    if weights == IMAGENET:
+        return IMAGENET
+    return hashlib.sha256(read_bytes(Path(weights), kind="a file of weights")).hexdigest()
 
 
 def write_base(folder: Path, base: keras.Model, labels: tuple[str, ...] | None) -> None:

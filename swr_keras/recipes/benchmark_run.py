@@ -12,6 +12,7 @@ from swr_keras.jobs.result import Result
 from swr_keras.jobs.schedule import Engine, Failure, run_jobs
 from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
+from swr_keras.recipes.benchmark_libraries import write_libraries
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import TaskSource
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
@@ -47,6 +48,7 @@ def run(settings: BenchmarkSettings) -> None:
     write_json(folder / "settings.json", as_flat(settings))
     notes = [*_data_notes(groups), *lacking]
     _write_tables(folder, settings, [*records, *beside], notes, found, failures)
+    write_libraries(folder / "libraries", store, jobs)
     if failures:
         listed = "\n".join(f"  {line}" for line in failures)
         raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")

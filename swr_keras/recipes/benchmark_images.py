@@ -1,0 +1,263 @@
+"""The benchmark of images: what it is asked, and its tasks."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from swr_keras import images
+from swr_keras.backbones import BUILDERS, IMAGENET, PUBLISHED, normalization_of
+from swr_keras.jobs.base import PublishedBase, weights_digest
+from swr_keras.jobs.job import Job
+from swr_keras.recipes.benchmark_settings import BenchmarkSettings
+from swr_keras.recipes.benchmark_source import KnownTask, Repetition
+from swr_keras.recipes.settings import Settings, setting
+
+_LETTERS, _LETTERS_SIZE = ("greek", "cyrillic"), 32
+_BASE_LETTERS = "latin"
+_SIZE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSets(Settings):
+    """Which images the tasks are made of."""
+
+    data_dir: str | None = setting(
+        None,
+        "Folder of the sets, each <set>/{train,test}/<class>/*. Default: pictures of letters, one "
+        f"alphabet a set ({', '.join(images.LETTER_SETS)}), drawn on first use.",
+    )
+    sets: tuple[str, ...] | None = setting(
+        None,
+        "Names of the sets that are tasks, comma-separated. Default: the five of ImageNet-to-"
+        f"Sketch ({', '.join(images.KNOWN_SETS)}); of letters {','.join(_LETTERS)}.",
+    )
+    base_set: str | None = setting(
+        None,
+        "Name of the set that bases are trained on, where no --weights are given. Default, of "
+        f"letters: {_BASE_LETTERS}.",
+    )
+    weights: str | None = setting(
+        None,
+        "Weights of a pre-trained base: a file (.pth, .safetensors) that torchvision publishes for "
+        f"it, or '{IMAGENET}' for those that Keras fetches; for {', '.join(PUBLISHED)}.",
+    )
+    image_size: int | None = setting(
+        None,
+        f"Height and width that networks see. Default: {_SIZE}; of letters {_LETTERS_SIZE}.",
+        at_least=8,
+    )
+    normalization: str | None = setting(
+        None,
+        "How pixels become numbers, by the names in `keras.applications`. Default: what the "
+        "--weights were trained with, else 'torch'.",
+        choices=tuple(images.NORMALIZATIONS),
+    )
+    unflipped: tuple[str, ...] = setting(
+        (),
+        "Sets whose images aren't mirrored in training, such as characters, comma-separated; "
+        "letters never are.",
+    )
+    validation_share: float = setting(
+        0.1, "Share of the training images of each class that selects, and doesn't train."
+    )
+    skip_unreadable: bool = setting(
+        False, "Whether to leave out images that can't be used, and list them."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.weights and self.base_set or (self.data_dir and not self._has_base):
+            raise ValueError(
+                "A base is trained on a set, `base_set`, or has `weights`. Received: "
+                f"base_set={self.base_set!r}, weights={self.weights!r}."
+            )
+        names = self.names
+        if len(set(names)) < len(names) or not names or not all(names):
+            raise ValueError(f"`sets` needs one or more, each once. Received: {names}.")
+
+    @property
+    def _has_base(self):
+        return bool(self.base_set or self.weights)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sets that are tasks."""
+        if self.sets is not None:
+            return self.sets
+        return tuple(images.KNOWN_SETS) if self.data_dir else _LETTERS
+
+    @property
+    def base_name(self) -> str | None:
+        """Name of the set that bases are trained on; `None` where they have weights."""
+        return self.base_set or (None if self.weights else _BASE_LETTERS)
+
+    @property
+    def size(self) -> int:
+        """Height and width that networks see."""
+        return self.image_size or (_SIZE if self.data_dir else _LETTERS_SIZE)
+
+    def folders(self) -> Mapping[str, Path]:
+        """Returns the folders of all sets, tasks and base, by name.
+
+        Raises:
+            ValueError: If there is no such set of letters.
+        """
+        names = (*self.names, *([self.base_name] if self.base_name else []))
+        if self.data_dir:
+            return {name: Path(self.data_dir) / name for name in names}
+        if unknown := sorted(set(names) - set(images.LETTER_SETS)):
+            raise ValueError(
+                f"There are no letters {unknown}. Choose among {', '.join(images.LETTER_SETS)}, or "
+                "give `data_dir`."
+            )
+        drawn = images.letter_sets()
+        return {name: drawn[name] for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageBenchmark(BenchmarkSettings):
+    """What the benchmark of images is asked to do."""
+
+    backbones: tuple[str, ...] = setting(
+        ("resnet20-narrow",),
+        f"Architectures of the bases, comma-separated: {', '.join(BUILDERS)}.",
+    )
+    image_sets: ImageSets = ImageSets()
+
+    title = "Benchmark of transfer learning for images"
+
+    def __post_init__(self):
+        super().__post_init__()
+        weights = self.image_sets.weights
+        if weights and not set(self.backbones) <= set(PUBLISHED):
+            raise ValueError(
+                f"Weights are published for {', '.join(PUBLISHED)}. Received: weights={weights!r}, "
+                f"backbones={self.backbones}."
+            )
+        if weights not in (None, IMAGENET) and len(self.backbones) > 1:
+            raise ValueError(
+                f"A file of weights is of one backbone. Received: backbones={self.backbones}. Run "
+                "the benchmark for each, the last one with --beside for one table."
+            )
+
+    def source(self, cache_dir: Path | None = None) -> "ImageSource":
+        return ImageSource(self)
+
+    def network(self, backbone: str, base_task: KnownTask) -> keras.Model:
+        if self.image_sets.weights:
+            return PUBLISHED[backbone](input_shape=base_task.input_shape)
+        return super().network(backbone, base_task)
+
+    def base_job(self, backbone: str, repetition: Repetition, base_task: KnownTask) -> Job:
+        if not self.image_sets.weights:
+            return super().base_job(backbone, repetition, base_task)
+        height, width, channels = base_task.input_shape
+        return PublishedBase(
+            backbone=backbone,
+            input_shape=(height, width, channels),
+            weights=self.image_sets.weights,
+            task=base_task.name,
+            data=base_task.data,
+            seed=0,  # Nothing in it is drawn.
+        )
+
+    def normalization(self, backbone: str) -> str:
+        """Returns how pixels become numbers for a backbone."""
+        asked, weights = self.image_sets.normalization, self.image_sets.weights
+        return asked or (normalization_of(backbone, weights) if weights else "torch")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """A set as a network sees it."""
+
+    name: str
+    normalization: str
+    seed: int
+
+
+class ImageSource:
+    """Reads the tasks of a benchmark, and keeps the one that it gave last.
+
+    Args:
+        settings: What the benchmark is asked.
+    """
+
+    def __init__(self, settings: ImageBenchmark):
+        self._settings = settings
+        self._known: dict[_Seen, KnownTask] = {}
+        self._last: tuple[str, images.ImageTask] | None = None
+
+    def known(self, backbone: str, repetition: Repetition) -> tuple[KnownTask, list[KnownTask]]:
+        """Reads a base's set and the tasks, see `TaskSource`.
+
+        Raises:
+            ValueError: See `images.load_task`.
+        """
+        sets = self._settings.image_sets
+        normalization = self._settings.normalization(backbone)
+
+        def look(name):
+            return self._look(_Seen(name, normalization, repetition.seed))
+
+        tasks = [look(name) for name in sets.names]
+        if sets.base_name is not None:
+            return look(sets.base_name), tasks
+        base = KnownTask(
+            name=images.BASE,
+            labels=(),
+            examples={},
+            input_shape=tasks[0].input_shape,
+            notes=(),
+            data=weights_digest(sets.weights or ""),
+        )
+        return base, tasks
+
+    def task(self, data: str) -> images.ImageTask:
+        """Returns the task of a digest.
+
+        Raises:
+            ValueError: If its images aren't what they were.
+        """
+        if self._last is None or self._last[0] != data:
+            seen = next(seen for seen, known in self._known.items() if known.data == data)
+            task = self._read(seen)
+            if task.digest() != data:
+                raise ValueError(
+                    f"The images of '{seen.name}' changed since the benchmark began. Run it again."
+                )
+            self._last = data, task
+        return self._last[1]
+
+    def __getstate__(self):
+        # Processes read for themselves what they need.
+        return vars(self) | {"_last": None}
+
+    def _look(self, seen):
+        """Returns what is known of a set, which is read once for all seeds."""
+        if seen not in self._known:
+            task = self._read(seen)
+            for seed in {seen.seed, *self._settings.seeds}:
+                view = dataclasses.replace(task.view, seed=seed)
+                known = KnownTask.of(dataclasses.replace(task, view=view))
+                self._known[dataclasses.replace(seen, seed=seed)] = known
+        return self._known[seen]
+
+    def _read(self, seen):
+        sets = self._settings.image_sets
+        view = images.benchmark_view(
+            seen.name,
+            size=sets.size,
+            normalization=seen.normalization,
+            flip=bool(sets.data_dir) and seen.name not in sets.unflipped,
+            seed=seen.seed,
+        )
+        return images.load_task(
+            sets.folders()[seen.name],
+            images.BASE if seen.name == sets.base_name else seen.name,
+            view=view,
+            validation_share=sets.validation_share,
+            skip_unreadable=sets.skip_unreadable,
+        )
