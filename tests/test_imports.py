@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "export": ("graph", "layers", "files", "version"),
     "device": ("export", "accounting", "files"),
     "jobs": (
-        *(*_TRAINED, "methods", "accounting", "audio", "images", "backbones"),
+        *(*_TRAINED, "methods", "accounting", "backbones"),
         *("export", "device"),
     ),
     "reporting": ("jobs", "accounting", "device", "files"),

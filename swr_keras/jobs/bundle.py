@@ -2,12 +2,12 @@
 
 import pathlib
 
-from swr_keras.audio.keyword_task import BASE
 from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.device.bundle_table import NAME_BYTES
 from swr_keras.export.flatbuffer import parse
 from swr_keras.files import read_json
 from swr_keras.jobs.int8 import BASE_INT8, c_name, hashed_name
+from swr_keras.jobs.result import BASE
 from swr_keras.jobs.run import Run
 
 

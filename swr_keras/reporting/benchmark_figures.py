@@ -28,7 +28,7 @@ def all_methods(arms: Sequence[Arm], level: float | None, title: str) -> Picture
 
     Args:
         arms: The methods.
-        level: Accuracy of a base that knows the words of all tasks, and takes no more bytes.
+        level: Accuracy of a base that knows the classes of all tasks, and takes no more bytes.
         title: What they adapt, for people.
     """
     with matplotlib.rc_context(STYLE):

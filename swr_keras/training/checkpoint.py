@@ -19,7 +19,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     The state is every variable of the model and its optimizer. Pass `initial_epoch` to `fit` and,
     with `steps_per_epoch`, an endless data set that begins with that epoch, such as
-    `audio.training_dataset(..., first_epoch=...)`. Learning rates must be set by epoch, as
+    `Task.training(batch_size, first_epoch)`. Learning rates must be set by epoch, as
     `cosine_decay` does. The file is written whole or not at all.
 
     Args:
