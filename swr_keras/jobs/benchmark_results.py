@@ -73,7 +73,12 @@ class BenchmarkResults:
         return sorted(order, key=lambda row: (first[row.method], order[row]))
 
     def values(
-        self, backbone: str, row: Row, value: Callable[[Result], float | None]
+        self,
+        backbone: str,
+        row: Row,
+        value: Callable[[Result], float | None],
+        *,
+        kind: str = "model",
     ) -> dict[Key, float]:
         """Returns a value by repetition and task, where it is known.
 
@@ -83,13 +88,15 @@ class BenchmarkResults:
         Args:
             backbone, row: Of which models.
             value: Takes it from a result.
+            kind: "model", or "int8" for what became of these models.
         """
         found: dict[Key, list[float]] = {}
-        for record in self._models:
-            if record.backbone == backbone and _row(record) == row:
-                known = value(record.result)
+        for record in self.records:
+            result = record.result
+            if result.kind == kind and record.backbone == backbone and _row(record) == row:
+                known = value(result)
                 if known is not None:
-                    key = _repetition(record), record.result.task
+                    key = _repetition(record), result.task
                     found.setdefault(key, []).append(known)
         return {key: fmean(each) for key, each in found.items()}
 

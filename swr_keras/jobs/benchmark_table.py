@@ -9,6 +9,7 @@ from swr_keras.jobs.intervals import mean_interval, paired_difference
 from swr_keras.jobs.result import SWR, Result
 
 SPLITS = ("testing", "validation")
+_INT8 = "int8 minus float"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _table(title, results, rows, split, backbones):
         f"{backbone}: {heading}" if len(backbones) > 1 else heading: cell
         for backbone in backbones
         for heading, cell in _columns(results, backbone, split).items()
+        if heading != _INT8 or any(map(cell, rows))
     }
     of = "test" if split == "testing" else split
     count = results.repetitions
@@ -109,6 +111,13 @@ def _columns(
         )
         return "" if found is None else f"{found:+.1f}"
 
+    def int8(row):
+        found = paired_difference(
+            results.values(backbone, row, accuracy, kind="int8"),
+            results.values(backbone, row, accuracy),
+        )
+        return "" if found is None else f"{found:+.1f}"
+
     def mean(value: Callable[[Result], float | None], form: str) -> Callable[[Row], str]:
         def cell(row):
             found = results.values(backbone, row, value).values()
@@ -119,6 +128,7 @@ def _columns(
     return {
         **{task: of_task(task) for task in results.tasks},
         "minus SWR": difference,
+        _INT8: int8,
         "achieved cost": mean(lambda result: result.achieved_cost, ".3f"),
         "#Param": lambda row: _times(results.relative_parameters(backbone, row)),
         "#Mult": lambda row: _times(results.relative_multiplies(backbone, row)),

@@ -65,12 +65,13 @@ class ConvertInt8(Job):
 
     Attributes:
         model: The job that trains it.
-        base: The job that converts the base.
+        base: The job that converts the base, whose activation scales it takes; `None` for a model
+            of other layers, which has scales of its own.
         calibration_examples: Training examples that it is calibrated on.
     """
 
     model: AdaptModel
-    base: ConvertBase
+    base: ConvertBase | None
     calibration_examples: int
 
     @property
@@ -83,7 +84,7 @@ class ConvertInt8(Job):
 
     @property
     def needs(self):
-        return (self.model, self.base)
+        return (self.model, self.base) if self.base else (self.model,)
 
     def settings(self):
         return {"calibration_examples": self.calibration_examples}
@@ -92,7 +93,7 @@ class ConvertInt8(Job):
         task, folder = place.task(self), place.files(self)
         trained = place.result(self.model)
         merged = load_model(place.files(self.model) / "model.keras")
-        base = parse(self.base.outcome(place).read_bytes())
+        base = parse(self.base.outcome(place).read_bytes()) if self.base else None
         int8 = convert_int8(merged, task.calibration(self.calibration_examples), like=base)
         measured = measure(LiteModel(int8), task)
         name = c_name(self.task, self.model.target_cost)
@@ -126,7 +127,8 @@ def c_name(task: str, cost: float | None) -> str:
     """Returns a C identifier for an int8 model, so that one firmware can hold all of a run's."""
     if not (task.isascii() and task.isidentifier()):
         task = hashed_name(task)
-    return re.sub(r"\W", "_", f"{task}_c{cost:g}_int8")
+    at_cost = "" if cost is None else f"_c{cost:g}"
+    return re.sub(r"\W", "_", f"{task}{at_cost}_int8")
 
 
 def hashed_name(task: str) -> str:

@@ -17,6 +17,7 @@ class ExtendingMethod(Method):
     """
 
     needs_cost: ClassVar[bool] = False
+    keeps_graph: ClassVar[bool] = False
 
     extension: Extension
 

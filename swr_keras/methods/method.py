@@ -35,11 +35,15 @@ class Method(abc.ABC):
         name: Name of the method.
         needs_cost: Whether it must be told a target cost; else its cost is what it changes.
         model_class: Class of the model that it trains.
+        keeps_graph: Whether a merged model has the layers of the base, and no others.
+        deployable: Whether a device can run its models.
     """
 
     name: ClassVar[str]
     needs_cost: ClassVar[bool] = True
     model_class: ClassVar[type[TaskModel]] = TaskModel
+    keeps_graph: ClassVar[bool] = True
+    deployable: ClassVar[bool] = True
 
     fit: Fit = Fit()
     batch_norm: str = "owned"

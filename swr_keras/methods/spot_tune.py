@@ -53,6 +53,8 @@ class SpotTune(Method):
 
     name: ClassVar[str] = "SpotTune"
     needs_cost: ClassVar[bool] = False
+    keeps_graph: ClassVar[bool] = False
+    deployable: ClassVar[bool] = False
     model_class = SpotTuneModel
 
     batch_norm: str = "affine"

@@ -8,12 +8,15 @@ from typing import Any
 import keras
 
 from swr_keras.accounting import summary
+from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job, work
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.methods import SWR, Method
 from swr_keras.recipes.benchmark_methods import MULTILINGUAL, make
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
+
+_CALIBRATION_EXAMPLES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,8 @@ def plan(
                 else:
                     methods = make(name, settings.shared, rate)
                     jobs = adapt_jobs(group, task, methods, settings.transfer.target_cost)
+                if settings.int8:
+                    jobs += int8_jobs(group, jobs)
                 for job in (group.base, *jobs):
                     of_base = job is group.base
                     planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
@@ -147,6 +152,32 @@ def adapt_jobs(
             own = costs if method.needs_cost else [None]
             jobs += [AdaptModel(method=method, target_cost=cost, **common) for cost in own]
     return jobs
+
+
+def int8_jobs(group: Group, jobs: Iterable[Job]) -> list[Job]:
+    """Returns the jobs that convert those of some models that a device can run, and their base."""
+    # A published base has no examples of its own.
+    calibrated = group.base_task if group.base_task.examples else group.tasks[0]
+    base = ConvertBase(
+        base=group.base,
+        calibration_examples=_CALIBRATION_EXAMPLES,
+        task=group.base_task.name,
+        data=calibrated.data,
+        seed=group.base.seed,
+    )
+    converted = [
+        ConvertInt8(
+            model=job,
+            base=base if job.method.keeps_graph else None,
+            calibration_examples=_CALIBRATION_EXAMPLES,
+            task=job.task,
+            data=job.data,
+            seed=job.seed,
+        )
+        for job in jobs
+        if isinstance(job, AdaptModel) and job.method.deployable
+    ]
+    return [base, *converted] if any(each.base for each in converted) else list(converted)
 
 
 def without_base_row(settings: BenchmarkSettings, groups: Sequence[Group]) -> list[str]:

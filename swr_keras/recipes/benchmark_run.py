@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from swr_keras.files import write_atomically, write_json
 from swr_keras.jobs.benchmark_results import BenchmarkResults
+from swr_keras.jobs.int8 import ConvertInt8
 from swr_keras.jobs.local_engine import LocalEngine
 from swr_keras.jobs.ray_engine import RayEngine
 from swr_keras.jobs.record import Record, read_records, write_records
@@ -110,11 +111,16 @@ def _records(store, jobs, trials) -> list[Record]:
                     seed=planned.group.repetition.seed,
                     fold=planned.group.repetition.fold,
                     address=key,
-                    settings=planned.job.settings(),
+                    settings=_settings(planned.job),
                     tried=key not in kept,
                 )
             )
     return records
+
+
+def _settings(job):
+    """Returns what a job's outcome depends on; of a converted model, how it was trained, too."""
+    return (job.model.settings() if isinstance(job, ConvertInt8) else {}) | job.settings()
 
 
 def _write_tables(folder, settings, records, notes, found: Sequence[Tried], failures):

@@ -52,6 +52,11 @@ class BenchmarkSettings(Settings, abc.ABC):
     random_policies: int = setting(
         1, "Number of random policies at each cost, averaged.", at_least=1
     )
+    int8: bool = setting(
+        False,
+        "Whether to convert models to int8, too, of the methods whose models a device can run, and "
+        "to measure what that costs them.",
+    )
     learning_rates: tuple[str, ...] = setting(
         (),
         "Adam's first rate of single methods, as <method>=<rate>, comma-separated; ablations of "

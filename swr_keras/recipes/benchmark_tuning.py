@@ -53,7 +53,9 @@ def tuning_jobs(settings: BenchmarkSettings, groups: Sequence[Group]) -> list[Pl
     first_cost = dataclasses.replace(
         settings.transfer, target_cost=settings.transfer.target_cost[:1]
     )
-    asked = dataclasses.replace(settings, methods=names, learning_rates=(), transfer=first_cost)
+    asked = dataclasses.replace(
+        settings, methods=names, learning_rates=(), transfer=first_cost, int8=False
+    )
     first = [group for group in groups if group.repetition == settings.repetitions[0]]
     jobs: dict[str, PlannedJob] = {}
     for rate in settings.tune:

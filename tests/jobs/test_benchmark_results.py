@@ -77,6 +77,18 @@ def records():
     ]
 
 
+def int8(of, percent):
+    """The record of a model that lost something as int8."""
+    result = dataclasses.replace(
+        of.result,
+        kind="int8",
+        title=f"{of.result.title}, int8",
+        testing_accuracy=percent / 100,
+        validation_accuracy=(percent + 1) / 100,
+    )
+    return dataclasses.replace(of, result=result, address=f"{of.address}, int8")
+
+
 def cells(table):
     return {row[:2]: dict(zip(table.headings, row, strict=True)) for row in table.rows}
 
@@ -107,6 +119,16 @@ def test_differences_are_paired_by_seed_over_the_mean_of_its_tasks(records, tmp_
     assert found["TAPS", ""]["minus SWR"] == "-2.0 ± 2.5"
     assert found["random policy", "0.1"]["english"] == "82.0 ± 0.0"
     assert found["random policy", "0.1"]["minus SWR"] == "-9.0 ± 2.5"
+
+
+def test_int8_is_told_as_what_it_loses(records, tmp_path):
+    assert "int8 minus float" not in methods_table(written(records, tmp_path)).headings
+    of_swr = [r for r in records if r.result.method == "SWR" and r.result.target_cost == 0.1]
+    lost = [int8(r, 100 * r.result.testing_accuracy - 1 - r.seed) for r in of_swr]
+    table = cells(methods_table(written([*records, *lost], tmp_path)))
+    assert table["SWR", "0.1"]["int8 minus float"] == "-2.0 ± 2.5"
+    assert table["SWR", "0.1"]["english"] == "91.0 ± 2.5"
+    assert table["TAPS", ""]["int8 minus float"] == ""
 
 
 def test_ablations_have_a_table_of_their_own(records, tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from absl import flags
 
 from swr_keras.jobs.benchmark_results import BenchmarkResults
+from swr_keras.jobs.int8 import ConvertInt8
+from swr_keras.jobs.model import AdaptModel
 from swr_keras.jobs.record import read_records
 from swr_keras.jobs.result import Result
 from swr_keras.methods import SWR, Method
@@ -169,6 +171,20 @@ def test_jobs_of_every_method_stand_behind_their_needs(folders):
     # SWR's own search is that of all its costs, of the super-net's weights too.
     searches = [job for job in jobs if type(job).__name__ == "LearnPolicies"]
     assert len(searches) == 2 * 2 * 5
+
+
+def test_what_a_device_can_run_is_converted_with_the_scales_of_the_base(folders):
+    jobs = planned(asked(folders[:1], ALL, "--seeds=0", "--int8")).values()
+    converted = {job.model.method.name: job for job in jobs if isinstance(job, ConvertInt8)}
+    trained = {job.method.name for job in jobs if isinstance(job, AdaptModel)}
+    assert trained - set(converted) == {"SpotTune"}
+    alone = {name for name, job in converted.items() if job.base is None}
+    assert alone == {"residual adapter", "Rep-Net"}
+    (base,) = {job.base for job in converted.values()} - {None}
+    assert base.data == base.base.data
+    tuned = asked(folders[:1], "--methods=swr", "--seeds=0", "--int8", "--tune=0.1,0.2")
+    trials = tuning_jobs(tuned, grouped(tuned))
+    assert not any(isinstance(each.job, ConvertInt8) for each in trials)
 
 
 def test_settings_of_jobs_are_resolved(folders):
