@@ -72,10 +72,10 @@ _ERRORS = (
 def _read(data: bytes) -> dict[str, np.ndarray]:
     if data[:4] == _ZIP:
         return _read_zip(data)
+    if data[8:9] == b"{":  # After the size of the header, whose bytes may be any.
+        return safetensors.numpy.load(data)
     if data[:1] == b"\x80":
         return _read_legacy(data)
-    if data[8:9] == b"{":
-        return safetensors.numpy.load(data)
     raise ValueError(f"its {len(data)} bytes begin with {data[:16]!r}")
 
 

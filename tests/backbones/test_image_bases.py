@@ -39,7 +39,13 @@ BASES = {
 }
 
 
-@pytest.fixture(scope="module", params=BASES)
+LARGE = ("resnet50", "Keras' ResNet50")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in BASES],
+)
 def named(request):
     keras.utils.set_random_seed(0)
     build, blocks = BASES[request.param]

@@ -54,7 +54,6 @@ def test_the_classes_of_two_photos(file, photo):
     model = PUBLISHED["mobilenet_v2"](weights=file)
     images = np.stack([photo("chelsea.png"), photo("coffee.png")]).astype("float32")
     probabilities = keras.ops.softmax(model(images)).numpy()
-    print(probabilities.max(-1), probabilities.argmax(-1))
     assert probabilities.argmax(-1).tolist() == [EGYPTIAN_CAT, ESPRESSO]
     assert probabilities[0, EGYPTIAN_CAT] > 0.5 and probabilities[1, ESPRESSO] > 0.9
 

@@ -29,6 +29,7 @@ def test_size_of_resnet50(large):
     assert large.get_layer("head").count_params() == 2049 * 1000
 
 
+@pytest.mark.slow
 def test_policy_layers_of_resnet50(large):
     units = swr.SuperNet(large, num_classes=5).units
     assert list(units) == [layer.name for layer in convolutions(large)]

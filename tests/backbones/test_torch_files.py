@@ -78,6 +78,12 @@ def raw(file):
     return bytes(safetensors.numpy.save(file))
 
 
+def padded(file, size):
+    """Makes the header of a safetensors file so many bytes long."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    return size.to_bytes(8, "little") + file[8:start].ljust(size) + file[start:]
+
+
 BFLOAT = WEIGHT.astype(ml_dtypes.bfloat16)
 PARAMETER = call("torch._utils._rebuild_parameter", tensor(), FALSE, NONE)
 VERSIONS = b"}" + MARK + text("_metadata") + b"}" + b"u" + b"b"
@@ -85,6 +91,7 @@ READ = {
     "zip": (zipped(ordered(w=tensor())), WEIGHT),
     "legacy": (legacy(ordered(w=tensor())), WEIGHT),
     "safetensors": (raw({"w": WEIGHT}), WEIGHT),
+    "safetensors that begins as a pickle does": (padded(raw({"w": WEIGHT}), 0x280), WEIGHT),
     "a plain dict": (zipped(b"}" + MARK + text("w") + tensor() + b"u"), WEIGHT),
     "a parameter": (zipped(ordered(w=PARAMETER)), WEIGHT),
     "the first way to rebuild": (zipped(ordered(w=tensor(of="_rebuild_tensor"))), WEIGHT),
