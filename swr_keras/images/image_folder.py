@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +118,12 @@ def _class_folders(folder: Path, part: str) -> dict[str, Path]:
             f"'{name}' {what}. A set of images has the folders `train` and `test`, and in each of "
             "them a folder for each class."
         )
-    folders = filter(Path.is_dir, _visible(where))
-    classes = {unicodedata.normalize("NFC", legible(path.name)): path for path in folders}
+    classes: dict[str, Path] = {}
+    for path in filter(Path.is_dir, _visible(where)):
+        label = unicodedata.normalize("NFC", legible(path.name))
+        if label in classes:
+            raise ValueError(f"'{name}' has two folders named '{label}'. Join them.")
+        classes[label] = path
     if len(classes) < 2:
         raise ValueError(
             f"'{name}' has {len(classes)} folders of classes, expected at least 2. Put the images "
