@@ -21,6 +21,9 @@ _NEW_DEFAULTS = (
     ("joint", False),
     ("weigh_layers", True),
     ("precision", "float32"),
+    ("optimizer", "adam"),
+    ("weight_decay", 0.0),
+    ("label_smoothing", 0.0),
 )
 
 

@@ -21,6 +21,7 @@ from swr_keras.layers import normalization
 from swr_keras.layers import reparametrized as swr
 from swr_keras.layers.extension import Extension
 from swr_keras.layers.output_path import calls_after, last_with_weights
+from swr_keras.layers.replicas import BatchNormalizationOverReplicas
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,14 @@ _REPARAMETRIZED: dict[Any, Any] = {
 }
 _NORMALIZATION: dict[Any, Any] = {
     keras.layers.BatchNormalization: normalization.SWRBatchNormalization,
+    BatchNormalizationOverReplicas: normalization.SWRBatchNormalization,
     normalization.FusedBatchNormalization: normalization.SWRFusedBatchNormalization,
     normalization.SubSpectralNormalization: normalization.SWRSubSpectralNormalization,
 }
+_KERAS_NORM: Any = keras.layers.BatchNormalization
 _PLAIN = {swr_class: plain for plain, swr_class in (_REPARAMETRIZED | _NORMALIZATION).items()} | {
+    BatchNormalizationOverReplicas: keras.layers.BatchNormalization,
+    normalization.SWRBatchNormalization: keras.layers.BatchNormalization,
     normalization.SWRFusedBatchNormalization: keras.layers.BatchNormalization,
 }
 
@@ -156,7 +161,8 @@ def reparametrize(
         # A base frozen by `trainable = False` says so in the configuration of each layer.
         config = {**live_config(layer), "trainable": True}
         if id(layer) in added and _is_plain(layer):
-            return layer.from_config(config)
+            kind = BatchNormalizationOverReplicas if type(layer) is _KERAS_NORM else layer
+            return kind.from_config(config)
         if layer is new_head:
             if resized:
                 config["units" if "units" in config else "filters"] = num_classes

@@ -31,6 +31,10 @@ class Extension(abc.ABC):
             ValueError: If the base isn't one for these layers.
         """
 
+    def is_copy(self, path: str) -> bool:
+        """Whether a layer that it adds begins as one of the base's."""
+        return False
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the kind and the settings as a dict that JSON can express."""
         fields = {

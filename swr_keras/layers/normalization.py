@@ -7,15 +7,17 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from swr_keras.layers.replicas import BatchNormalizationOverReplicas, one_of_several
+
 
 @keras.saving.register_keras_serializable(package="swr_keras")
-class FusedBatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(BatchNormalizationOverReplicas):
     """`keras.layers.BatchNormalization` over the last axis of a 4-D tensor by one fused kernel.
 
     Same arguments, weights and results (within float32 rounding). Defaults follow the backbones
     of the paper (PyTorch's): `momentum=0.9`, `epsilon=1e-5`. Whatever the fused kernel doesn't
-    cover (masks, other ranks or axes, missing gamma or beta, synchronisation over replicas)
-    takes Keras' own path.
+    cover (masks, other ranks or axes, missing gamma or beta) takes Keras' own path. Trained on
+    several devices, it takes the statistics of the whole batch, too.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`, float32, bfloat16 or float16.
@@ -36,6 +38,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             and self.center
             and not self.synchronized
             and not self.renorm
+            and one_of_several() is None
         )
         if not fused:
             return super().call(inputs, training=training, mask=mask)
@@ -250,7 +253,7 @@ def check_mode(mode: str):
 
 
 @keras.saving.register_keras_serializable(package="swr_keras")
-class SWRBatchNormalization(TaskNormalization, keras.layers.BatchNormalization):
+class SWRBatchNormalization(TaskNormalization, BatchNormalizationOverReplicas):
     """`keras.layers.BatchNormalization` with a `mode` that says what a task owns of it."""
 
 

@@ -9,11 +9,13 @@ from keras import layers, ops, tree
 from swr_keras.layers.blocks import find_blocks
 from swr_keras.layers.extension import Extension, check_image, check_range
 from swr_keras.layers.normalization import FusedBatchNormalization
+from swr_keras.layers.replicas import draw_uniform
 from swr_keras.splice import Replay
 
 AGENT = "agent_"
 """What the names of the agent's layers begin with."""
 
+_TUNED = "_tuned"
 _STAGES = 3
 _MOST_WIDTH = 128
 _MOST_SEED = 2**31 - 1
@@ -45,9 +47,7 @@ class ExampleRouting(layers.Layer):
     def call(self, inputs, training=None):
         if not training:
             return ops.cast(inputs[..., 1] > inputs[..., 0], inputs.dtype)
-        uniform = keras.random.uniform(
-            ops.shape(inputs), 1e-6, 1.0 - 1e-6, dtype="float32", seed=self.seed_generator
-        )
+        uniform = draw_uniform(ops.shape(inputs), 1e-6, 1.0 - 1e-6, self.seed_generator)
         noisy = ops.cast(inputs, "float32") - ops.log(-ops.log(uniform))
         soft = ops.softmax(noisy / self.temperature, axis=-1)[..., 1]
         hard = ops.cast(soft > 0.5, "float32")
@@ -136,10 +136,13 @@ class RoutedBlocks(Extension):
             frozen = replay.run(call)
             if id(call) in ends:
                 index, block = ends[id(call)]
-                tuned = replay.again(block.calls, "_tuned")
+                tuned = replay.again(block.calls, _TUNED)
                 choice = ExampleChoice(index, name=f"{block.name}_choice")
                 replay.values[id(block.output)] = choice([frozen, tuned, decisions])
         return replay.model()
+
+    def is_copy(self, path):
+        return path.endswith(_TUNED)
 
     def _decisions(self, inputs, blocks):
         x = _convolution(inputs, self.width, 1, f"{AGENT}stem")

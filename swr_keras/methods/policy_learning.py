@@ -22,6 +22,7 @@ class PolicyLearning:
 
     Attributes:
         supernet: How the super-net is trained; 10 epochs, or as many as make 200 steps, by default.
+            Its label smoothing is the policy network's and that of a refined choice, too.
         sample_gates: Whether it trains with gates drawn for each batch, or with all of them open.
         search: How the policy network is trained against it.
         joint: Whether both are trained by the same steps, see `training.joint_search`, instead of
@@ -117,7 +118,12 @@ class PolicyLearning:
         }
         search = PolicySearch(supernet, cost=cost, seed=seed)
         logs["policy search"] = self.search.run(
-            search, task, self.supernet.batch_size, state=search_state, **common
+            search,
+            task,
+            self.supernet.batch_size,
+            label_smoothing=self.supernet.label_smoothing,
+            state=search_state,
+            **common,
         )
         return search, logs
 

@@ -193,7 +193,8 @@ class SWR(MethodAtCost):
         """
         if self.reading != "refined":
             return policies.policy(target_cost, self.reading, self.first_layer), None
-        loss = SuperNetLoss(supernet, task, _MEASURED_EXAMPLES)
+        smoothing = self.learning.supernet.label_smoothing
+        loss = SuperNetLoss(supernet, task, _MEASURED_EXAMPLES, smoothing)
         found = refine(
             policies,
             target_cost,

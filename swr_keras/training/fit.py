@@ -1,21 +1,23 @@
-"""How the stages are trained: Adam, and a rate that falls to 0 by a cosine."""
+"""How the stages are trained: by Adam or SGD, at a rate that falls to 0 by a cosine."""
 
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from swr_keras.training.checkpoint import Checkpoint
-from swr_keras.training.heads import default_loss, default_metrics
+from swr_keras.training.fitting import CosineDecays, cosine_decay, fit_model
+from swr_keras.training.heads import default_metrics, task_loss
 from swr_keras.training.joint_search import JointSearch
+from swr_keras.training.optimizers import OPTIMIZERS, make_optimizer
 from swr_keras.training.policy_search import PolicySearch
 from swr_keras.training.task import Task
+from swr_keras.training.transfer_model import TransferModel
 
 _USUAL_EPOCHS = 12
+_USUAL_SGD_RATE = 1e-2
 _MIN_STEPS = 200
 _SMALL_PARAMETERS = 100_000
 _SEARCH_BATCH_SIZE = 16
@@ -28,18 +30,28 @@ class Fit:
 
     Attributes:
         epochs: Epochs; `None` for 12, or as many as make 200 steps.
-        learning_rate: Adam's first rate, which falls to 0 by a cosine, epoch by epoch; `None` for
-            2e-2 on a base of up to 100,000 parameters (tiny networks with batch norm learn best
-            so), and 1e-3 on a larger one, which 1e-2 would ruin.
+        learning_rate: The first rate, which falls to 0 by a cosine, epoch by epoch; `None` for
+            `usual_learning_rate`.
         batch_size: Examples a batch, where the task doesn't come in batches.
+        optimizer: `"adam"`, or `"sgd"` with a momentum of 0.9.
+        weight_decay: Strength of the weight decay, see `make_optimizer`. It pulls what a task owns
+            of the base towards the base: deltas to zero, gammas, betas and copies of layers to
+            their first values; and the head and other new layers to zero, but for their batch norm.
+            A network that is trained in whole, as a base, has all its weights pulled to zero, as
+            in PyTorch. Frozen weights stay.
+        label_smoothing: Share of each label that goes to all classes alike, in [0, 1), in
+            validation as in training.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or there is no such optimizer.
     """
 
     epochs: int | None = None
     learning_rate: float | None = None
     batch_size: int = 64
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
 
     def __post_init__(self):
         if self.epochs is not None and self.epochs < 1:
@@ -50,6 +62,18 @@ class Fit:
             raise ValueError(
                 f"`learning_rate` must be finite and not negative. Received: {self.learning_rate}."
             )
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"`optimizer` must be one of {OPTIMIZERS}. Received: {self.optimizer!r}."
+            )
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"`weight_decay` must be finite and not negative. Received: {self.weight_decay}."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"`label_smoothing` must be in [0, 1). Received: {self.label_smoothing}."
+            )
 
     def resolved(self, base: keras.Model, task: Task, usual_epochs: int = _USUAL_EPOCHS) -> "Fit":
         """Returns it with the numbers that depend on the base and the data filled in."""
@@ -57,7 +81,7 @@ class Fit:
         return dataclasses.replace(
             self,
             epochs=self._epochs(task, usual_epochs),
-            learning_rate=usual_learning_rate(base) if rate is None else rate,
+            learning_rate=usual_learning_rate(base, self.optimizer) if rate is None else rate,
         )
 
     def plan(self, task: Task, usual_epochs: int = _USUAL_EPOCHS) -> tuple[int, int]:
@@ -92,30 +116,58 @@ class Fit:
 
         Returns:
             The logs of each epoch.
+
+        Raises:
+            ValueError: If labels are to be smoothed in a loss of the task's own, or the head says
+                no loss; on several devices, if a batch norm layer would be trained on each alone.
         """
+        rate, epochs = self.numbers()
         model.compile(
-            keras.optimizers.Adam(self.learning_rate),
-            task.loss or default_loss(model, task.labels_spec),
+            self.optimizer_for(model),
+            task_loss(model, task, self.label_smoothing),
             metrics=_metrics(model, task),
         )
         # Variables made while the step is traced would keep its graph in memory for good.
         model.optimizer.build(model.trainable_variables)
-        return _fit(
+        return fit_model(
             model,
             lambda epoch: task.training(self.batch_size, epoch),
-            cosine_decay,
-            self.learning_rate,
-            self.epochs,
-            state,
+            cosine_decay(rate, epochs),
+            epochs,
+            state=state,
             steps_per_epoch=task.steps_per_epoch(self.batch_size),
             validation_data=task.validation(mixed=mixed_validation),
             callbacks=callbacks,
             verbose=verbose,
         )
 
+    def optimizer_for(self, model: keras.Model) -> keras.optimizers.Optimizer:
+        """Returns a new optimizer for a model; the numbers must be `resolved`."""
+        anchors = model.anchors if isinstance(model, TransferModel) else ()
+        return make_optimizer(self.optimizer, self.numbers()[0], self.weight_decay, anchors)
 
-def usual_learning_rate(base: keras.Model) -> float:
-    """Returns Adam's first rate that suits models adapted from a base, by its size."""
+    def numbers(self) -> tuple[float, int]:
+        """Returns the first rate and the epochs.
+
+        Raises:
+            ValueError: If one of them isn't `resolved`.
+        """
+        if self.learning_rate is None or self.epochs is None:
+            raise ValueError(
+                f"A training needs its rate and epochs, see `Fit.resolved`. Received: {self}."
+            )
+        return self.learning_rate, self.epochs
+
+
+def usual_learning_rate(base: keras.Model, optimizer: str = "adam") -> float:
+    """Returns the first rate that suits models adapted from a base.
+
+    That of Adam is 2e-2 for a base of up to 100,000 parameters (tiny networks with batch norm learn
+    best so), and 1e-3 for a larger one, which 1e-2 would ruin; that of SGD is 1e-2, the middle one
+    of the three that arXiv 2302.13435 chooses from.
+    """
+    if optimizer == "sgd":
+        return _USUAL_SGD_RATE
     return 2e-2 if base.count_params() <= _SMALL_PARAMETERS else 1e-3
 
 
@@ -149,6 +201,7 @@ class SearchFit:
         task: Task,
         batch_size: int,
         *,
+        label_smoothing: float = 0.0,
         state: str | os.PathLike | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: str | int = "auto",
@@ -157,10 +210,11 @@ class SearchFit:
 
         Args:
             batch_size: Size of the batches that the task gives, of which its own are made.
+            label_smoothing: As for `Fit`.
         """
         search.compile(
             keras.optimizers.Adam(self.learning_rate),
-            task.loss or default_loss(search.supernet, task.labels_spec),
+            task_loss(search.supernet, task, label_smoothing),
             cost_weight=self.cost_weight,
             weigh_layers=self.weigh_layers,
         )
@@ -170,13 +224,12 @@ class SearchFit:
             every = task.training(batch_size).repeat().rebatch(_SEARCH_BATCH_SIZE)
             return every.skip(epoch * steps).prefetch(tf.data.AUTOTUNE)
 
-        return _fit(
+        return fit_model(
             search,
             batches,
-            cosine_decay,
-            self.learning_rate,
+            cosine_decay(self.learning_rate, _SEARCH_EPOCHS),
             _SEARCH_EPOCHS,
-            state,
+            state=state,
             steps_per_epoch=steps,
             callbacks=callbacks,
             verbose=verbose,
@@ -197,28 +250,28 @@ class SearchFit:
         The policy network has the rate of this search, all that the super-net owns that of `fit`.
 
         Args:
-            fit: Epochs, size of the batches, and the super-net's rate; `resolved`.
+            fit: How long, on which batches, by what loss, and how the super-net; `resolved`.
         """
-        policy, owned = keras.optimizers.Adam(), keras.optimizers.Adam()
+        policy, owned = keras.optimizers.Adam(), fit.optimizer_for(search.supernet)
         network = {id(variable) for variable in search.network.trainable_variables}
         search.compile(
             keras.optimizers.MultiOptimizer(
                 lambda variable: policy if id(variable) in network else owned
             ),
-            task.loss or default_loss(search.supernet, task.labels_spec),
+            task_loss(search.supernet, task, fit.label_smoothing),
             metrics=_metrics(search.supernet, task),
             cost_weight=self.cost_weight,
             weigh_layers=self.weigh_layers,
         )
         search.optimizer.build(search.trainable_variables)
-        rates = [(policy, self.learning_rate), (owned, fit.learning_rate)]
-        return _fit(
+        rate, epochs = fit.numbers()
+        rates = [(policy, self.learning_rate), (owned, rate)]
+        return fit_model(
             search,
             lambda epoch: task.training(fit.batch_size, epoch),
-            _CosineDecays,
-            rates,
-            fit.epochs,
-            state,
+            CosineDecays(rates, epochs),
+            epochs,
+            state=state,
             steps_per_epoch=task.steps_per_epoch(fit.batch_size),
             validation_data=task.validation(mixed=True),
             callbacks=callbacks,
@@ -234,49 +287,3 @@ def _metrics(model, task):
     if task.metrics is None and task.loss is None:
         return default_metrics(model, task.labels_spec)
     return task.metrics
-
-
-def _fit(model, batches: Callable[[int], Any], decay, rate, epochs, state, callbacks, **options):
-    checkpoint = Checkpoint(state) if state else None
-    done = checkpoint.initial_epoch if checkpoint else 0
-    history = model.fit(
-        batches(done),
-        epochs=epochs,
-        initial_epoch=done,
-        callbacks=[
-            decay(rate, epochs),
-            *([checkpoint] if checkpoint else []),
-            *callbacks,
-        ],
-        shuffle=False,
-        **options,
-    )
-    if checkpoint:
-        return checkpoint.history
-    names = history.history
-    rows = zip(*names.values(), strict=True)
-    return [dict(zip(names, map(float, values), strict=True)) for values in rows]
-
-
-def cosine_decay(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
-    """Returns a callback that sets each epoch's rate on a half cosine from the first rate to 0."""
-    return keras.callbacks.LearningRateScheduler(
-        lambda epoch, _: _on_cosine(learning_rate, epoch, epochs)
-    )
-
-
-class _CosineDecays(keras.callbacks.Callback):
-    """Sets the rates of several optimizers likewise, each from a first rate of its own."""
-
-    def __init__(self, first_rates, epochs):
-        super().__init__()
-        self.first_rates = first_rates
-        self.epochs = epochs
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for optimizer, rate in self.first_rates:
-            optimizer.learning_rate = _on_cosine(rate, epoch, self.epochs)
-
-
-def _on_cosine(first, epoch, epochs):
-    return 0.5 * first * (1.0 + math.cos(math.pi * epoch / epochs))

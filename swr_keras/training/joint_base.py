@@ -1,5 +1,6 @@
 """One network trained on several tasks at once, as a base for each of them."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +10,9 @@ import tensorflow as tf
 
 from swr_keras.graph import clone, copy_layer, copy_weights, live_config, walk
 from swr_keras.layers.conversion import find_head
+from swr_keras.layers.replicas import BatchNormalizationOverReplicas
 from swr_keras.training.fit import Fit
-from swr_keras.training.heads import default_loss, default_metrics
+from swr_keras.training.heads import default_metrics, task_loss
 from swr_keras.training.task import Task
 
 
@@ -45,7 +47,7 @@ class JointModel(keras.Model):
             if layer is replaced:
                 return _new_head(layer, classes)
             if id(layer) not in shared:
-                shared[id(layer)] = copy_layer(layer)
+                shared[id(layer)] = _copy(layer)
                 shared[id(layer)].trainable = True
             return shared[id(layer)]
 
@@ -91,16 +93,17 @@ class JointTask:
     Args:
         model: The model.
         tasks: The tasks, in the order of the model's.
+        label_smoothing: As for `Fit`, of each task's loss.
     """
 
     num_classes = None
     labels_spec = None
 
-    def __init__(self, model: JointModel, tasks: Sequence[Task]):
+    def __init__(self, model: JointModel, tasks: Sequence[Task], label_smoothing: float = 0.0):
         self.tasks = tuple(tasks)
         self.name = " + ".join(task.name for task in tasks)
         pairs = list(zip(model.models, tasks, strict=True))
-        self.loss: Any = [task.loss or default_loss(own, task.labels_spec) for own, task in pairs]
+        self.loss: Any = [task_loss(own, task, label_smoothing) for own, task in pairs]
         self.metrics = [
             default_metrics(own, task.labels_spec)
             if task.metrics is None and task.loss is None
@@ -159,11 +162,17 @@ def joint_base(
     if not tasks:
         raise ValueError("A joint base needs at least one task. Received: none.")
     model = JointModel(base, [task.num_classes for task in tasks], head=head)
-    every = JointTask(model, tasks)
-    logs = fit.resolved(base, every).run(
-        model, every, state=state, callbacks=callbacks, verbose=verbose
-    )
+    every = JointTask(model, tasks, fit.label_smoothing)
+    # The losses of the tasks have it already.
+    settings = dataclasses.replace(fit.resolved(base, every), label_smoothing=0.0)
+    logs = settings.run(model, every, state=state, callbacks=callbacks, verbose=verbose)
     return model.as_base(base, head), logs
+
+
+def _copy(layer):
+    if type(layer) is keras.layers.BatchNormalization:
+        return BatchNormalizationOverReplicas.from_config(live_config(layer))
+    return copy_layer(layer)
 
 
 def _new_head(head, num_classes):

@@ -50,6 +50,12 @@ class PiggybackModel(TaskModel):
         own = super().task_variables()
         return {name: own[name] for name in own if not name.endswith("_delta")} | self.masks
 
+    @property
+    def anchors(self):
+        """What weight decay pulls variables towards: a mask to its first value, the base's."""
+        first = [(mask, np.full(mask.shape, _FIRST, "float32")) for mask in self.masks.values()]
+        return [*super().anchors, *first]
+
     def call(self, inputs, training=None):
         if not training:
             return super().call(inputs, training=training)

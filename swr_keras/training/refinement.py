@@ -11,7 +11,7 @@ import tensorflow as tf
 from swr_keras.policy.budget import fill_budget
 from swr_keras.policy.learned import LearnedPolicies
 from swr_keras.policy.policy import Policy
-from swr_keras.training.heads import default_loss
+from swr_keras.training.heads import task_loss
 from swr_keras.training.supernet import SuperNet
 from swr_keras.training.task import Task
 
@@ -32,12 +32,13 @@ class SuperNetLoss:
         supernet: A trained super-net.
         task: Its task, of whose training examples it takes the first, augmented as they come.
         examples: How many, in whole batches of 64.
+        label_smoothing: As for `default_loss`, where the super-net isn't compiled.
     """
 
-    def __init__(self, supernet: SuperNet, task: Task, examples: int):
+    def __init__(self, supernet: SuperNet, task: Task, examples: int, label_smoothing: float = 0.0):
         self.supernet = supernet
         if not supernet.compiled:
-            supernet.compile(loss=task.loss or default_loss(supernet, task.labels_spec))
+            supernet.compile(loss=task_loss(supernet, task, label_smoothing))
         self.batches = list(task.training(_BATCH).take(-(-examples // _BATCH)))
         self._compiled = tf.function(self._batch_loss, reduce_retracing=True)
 

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from swr_keras.graph import walk
 from swr_keras.layers.conversion import (
     find_head,
     gates,
+    is_batch_norm,
     merge,
     open_gates,
     reparametrize,
@@ -65,6 +68,7 @@ class TransferModel(keras.Model):
         self.num_classes = int(num_classes)
         self.units = policy_units(base, head=self.head_path, batch_norm=batch_norm)
         self._open_layers: frozenset[str] = frozenset()
+        self._anchors = _first_values(self.model, extension)
         self.built = True
 
     def call(self, inputs, training=None):
@@ -92,6 +96,15 @@ class TransferModel(keras.Model):
         """
         own = self._trained().items()
         return [variable for name, variable in own if name.split("/")[-1] not in STATISTICS]
+
+    @property
+    def anchors(self) -> list[tuple[keras.Variable, np.ndarray]]:
+        """Variables that training changes, each with the value that weight decay pulls it towards.
+
+        These are gammas, betas and copies of the base's layers, each with its first value; all
+        others are pulled to zero, where deltas leave the base as it is.
+        """
+        return self._anchors
 
     def start_from(self, values: Mapping[str, Any]) -> None:
         """Gives the task's variables the values of these names, of which there may be more.
@@ -184,6 +197,16 @@ class TransferModel(keras.Model):
                 variable.assign(value)
         self.add_loss(scope.losses)
         return outputs
+
+
+def _first_values(model, extension):
+    """What gammas, betas and copies of the base's layers are in a model that is new."""
+    return [
+        (variable, variable.numpy())
+        for path, layer in walk(model)
+        if is_batch_norm(layer) or (extension is not None and extension.is_copy(path))
+        for variable in layer.trainable_variables
+    ]
 
 
 def _output_of(base):
