@@ -88,12 +88,9 @@ def test_what_a_task_owns_is_counted(base):
     chosen = list(units)[::5]
     task = swr.TaskModel(base, chosen, num_classes=3)
     costs = summary(task)
-    assert costs.multiplies and not [layer for layer in costs.layers if layer.multiplies is None]
-    opened = [layer for layer in costs.layers if layer.gate]
-    assert [layer.path for layer in opened] == chosen
-    assert sum(layer.owned_bytes for layer in opened) == 4 * sum(
-        units[path].parameters for path in chosen
-    )
+    assert costs.multiplies > 0 and not costs.uncounted
+    opened = {row.path: row.owned_bytes for row in costs.rows if row.gate}
+    assert opened == {path: 4 * units[path].parameters for path in chosen}
 
 
 @pytest.mark.parametrize("kind", [RoutedBlocks, SideModules])

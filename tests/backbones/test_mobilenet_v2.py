@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
+from swr_keras.accounting import summary
 from swr_keras.backbones import mobilenet_v2
 
 STAGES = ((16, 1), (24, 2), (32, 3), (64, 4), (96, 3), (160, 3), (320, 1))
@@ -17,6 +18,10 @@ def convolutions(model):
 def test_size_and_shapes():
     model = mobilenet_v2()
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 3_504_872
+    kinds = ("Conv2D", "DepthwiseConv2D", "Dense")
+    counted = [row for row in summary(model).rows if row.class_name in kinds]
+    # Torchvision states 0.301 billion.
+    assert sum(row.multiplies for row in counted) == 300_774_272
     found = convolutions(model)
     assert len(found) == 1 + 2 + 16 * 3 + 1 and not any(layer.use_bias for layer in found)
     assert list(swr.SuperNet(model, num_classes=2).units) == [layer.name for layer in found]

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
+from swr_keras.accounting import summary
 from swr_keras.backbones import BUILDERS, resnet, resnet50
 from swr_keras.layers.conversion import policy_layers
 
@@ -27,6 +28,12 @@ def test_size_of_resnet50(large):
     affine = [v for norm in norms(large) for v in norm.trainable_variables]
     assert sum(int(np.prod(v.shape)) for v in affine) == 53_120
     assert large.get_layer("head").count_params() == 2049 * 1000
+
+
+def test_multiplies_of_resnet50(large):
+    """Torchvision states 4.089 billion for a picture."""
+    counted = [row for row in summary(large).rows if row.class_name in ("Conv2D", "Dense")]
+    assert sum(row.multiplies for row in counted) == 4_089_184_256
 
 
 @pytest.mark.slow
