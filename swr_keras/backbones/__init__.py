@@ -5,13 +5,21 @@ from collections.abc import Callable
 
 import keras
 
+from swr_keras.backbones.applications import keras_mobilenet_v2, keras_resnet50
 from swr_keras.backbones.bcresnet import TAUS, bcresnet
 from swr_keras.backbones.mobilenet_v2 import mobilenet_v2
-from swr_keras.backbones.published import IMAGENET, PUBLISHED, normalization_of, published
 from swr_keras.backbones.res15 import res15
 from swr_keras.backbones.resnet import resnet, resnet50
 from swr_keras.backbones.speech_embedding import speech_embedding
 from swr_keras.backbones.torchvision import load_torchvision, to_torchvision
+
+PUBLISHED: dict[str, Callable[..., keras.Model]] = {
+    "mobilenet_v2": mobilenet_v2,
+    "resnet50": resnet50,
+    "keras-mobilenet_v2": keras_mobilenet_v2,
+    "keras-resnet50": keras_resnet50,
+}
+"""Those of `BUILDERS` whose weights for ImageNet are published; each takes them by `weights`."""
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
     **{f"bcresnet{tau:g}": functools.partial(bcresnet, tau) for tau in TAUS},
@@ -30,13 +38,12 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
 
 __all__ = [
     "BUILDERS",
-    "IMAGENET",
     "PUBLISHED",
     "bcresnet",
+    "keras_mobilenet_v2",
+    "keras_resnet50",
     "load_torchvision",
     "mobilenet_v2",
-    "normalization_of",
-    "published",
     "res15",
     "resnet",
     "resnet50",

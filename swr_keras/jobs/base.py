@@ -8,12 +8,15 @@ from typing import Any
 import keras
 
 from swr_keras.accounting import summary
-from swr_keras.backbones import BUILDERS, IMAGENET, published
+from swr_keras.backbones import BUILDERS, PUBLISHED
 from swr_keras.files import read_bytes, read_json, write_json
 from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
+
+IMAGENET = "imagenet"
+"""What stands for the weights that Keras fetches."""
 
 _MODEL, _LABELS = "base.keras", "base.json"
 
@@ -100,8 +103,8 @@ class PublishedBase(Job):
     Attributes:
         backbone: Name of its architecture, one of `backbones.PUBLISHED`.
         input_shape: Shape of one input.
-        weights: A file of its weights, or `backbones.IMAGENET`, see `backbones.published`. Its
-            content counts, which `data` is the digest of, not its path.
+        weights: A file of its weights, or `IMAGENET`. Its content counts, which `data` is the
+            digest of, not its path.
     """
 
     backbone: str
@@ -116,7 +119,7 @@ class PublishedBase(Job):
     def run(self, place):
         if weights_digest(self.weights) != self.data:
             raise ValueError(f"'{self.weights}' changed since this job was planned. Plan it anew.")
-        base = published(self.backbone, self.weights, input_shape=self.input_shape)
+        base = PUBLISHED[self.backbone](input_shape=self.input_shape, weights=self.weights)
         place.keep_base(self, base, None)
         costs = summary(base, input_shape=self.input_shape)
         return Result(
@@ -129,7 +132,7 @@ class PublishedBase(Job):
 
 
 def weights_digest(weights: str) -> str:
-    """Returns a hash of a file of weights; `backbones.IMAGENET` stands for itself.
+    """Returns a hash of a file of weights; `IMAGENET` stands for itself.
 
     Raises:
         FileNotFoundError: If there is no such file.

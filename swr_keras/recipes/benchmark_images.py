@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 
 from swr_keras import images
-from swr_keras.backbones import BUILDERS, IMAGENET, PUBLISHED, normalization_of
-from swr_keras.jobs.base import PublishedBase, weights_digest
+from swr_keras.backbones import BUILDERS, PUBLISHED
+from swr_keras.jobs.base import IMAGENET, PublishedBase, weights_digest
 from swr_keras.jobs.job import Job
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
@@ -17,6 +17,7 @@ from swr_keras.recipes.settings import Settings, setting
 _LETTERS, _LETTERS_SIZE = ("greek", "cyrillic"), 32
 _BASE_LETTERS = "latin"
 _SIZE = 224
+_OF_KERAS = "keras-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,23 +42,22 @@ class ImageSets(Settings):
     weights: str | None = setting(
         None,
         "Weights of a pre-trained base: a file (.pth, .safetensors) that torchvision publishes for "
-        f"it, or '{IMAGENET}' for those that Keras fetches; for {', '.join(PUBLISHED)}.",
+        f"it, or '{IMAGENET}' for those that Keras fetches for networks of its own; for "
+        f"{', '.join(PUBLISHED)}.",
     )
     image_size: int | None = setting(
         None,
         f"Height and width that networks see. Default: {_SIZE}; of letters {_LETTERS_SIZE}.",
         at_least=8,
     )
-    normalization: str | None = setting(
-        None,
-        "How pixels become numbers, by the names in `keras.applications`. Default: what the "
-        "--weights were trained with, else 'torch'.",
-        choices=tuple(images.NORMALIZATIONS),
-    )
     unflipped: tuple[str, ...] = setting(
         (),
         "Sets whose images aren't mirrored in training, such as characters, comma-separated; "
         "letters never are.",
+    )
+    pair_by_order: bool = setting(
+        False,
+        "Whether classes that train and test call by other names are the same in sorted order.",
     )
     validation_share: float = setting(
         0.1, "Share of the training images of each class that selects, and doesn't train."
@@ -136,6 +136,13 @@ class ImageBenchmark(BenchmarkSettings):
                 f"Weights are published for {', '.join(PUBLISHED)}. Received: weights={weights!r}, "
                 f"backbones={self.backbones}."
             )
+        fetched = [name for name in self.backbones if name.startswith(_OF_KERAS)]
+        if weights == IMAGENET and len(fetched) < len(self.backbones):
+            known = [name for name in PUBLISHED if name.startswith(_OF_KERAS)]
+            raise ValueError(
+                f"Keras fetches weights for {', '.join(known)}. Received: backbones="
+                f"{self.backbones}. Give the file that torchvision publishes."
+            )
         if weights not in (None, IMAGENET) and len(self.backbones) > 1:
             raise ValueError(
                 f"A file of weights is of one backbone. Received: backbones={self.backbones}. Run "
@@ -163,20 +170,6 @@ class ImageBenchmark(BenchmarkSettings):
             seed=0,  # Nothing in it is drawn.
         )
 
-    def normalization(self, backbone: str) -> str:
-        """Returns how pixels become numbers for a backbone."""
-        asked, weights = self.image_sets.normalization, self.image_sets.weights
-        return asked or (normalization_of(backbone, weights) if weights else "torch")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Seen:
-    """A set as a network sees it."""
-
-    name: str
-    normalization: str
-    seed: int
-
 
 class ImageSource:
     """Reads the tasks of a benchmark, and keeps the one that it gave last.
@@ -187,7 +180,7 @@ class ImageSource:
 
     def __init__(self, settings: ImageBenchmark):
         self._settings = settings
-        self._known: dict[_Seen, KnownTask] = {}
+        self._known: dict[tuple[str, int], KnownTask] = {}
         self._last: tuple[str, images.ImageTask] | None = None
 
     def known(self, backbone: str, repetition: Repetition) -> tuple[KnownTask, list[KnownTask]]:
@@ -197,14 +190,9 @@ class ImageSource:
             ValueError: See `images.load_task`.
         """
         sets = self._settings.image_sets
-        normalization = self._settings.normalization(backbone)
-
-        def look(name):
-            return self._look(_Seen(name, normalization, repetition.seed))
-
-        tasks = [look(name) for name in sets.names]
+        tasks = [self._look(name, repetition.seed) for name in sets.names]
         if sets.base_name is not None:
-            return look(sets.base_name), tasks
+            return self._look(sets.base_name, repetition.seed), tasks
         base = KnownTask(
             name=images.BASE,
             labels=(),
@@ -222,11 +210,11 @@ class ImageSource:
             ValueError: If its images aren't what they were.
         """
         if self._last is None or self._last[0] != data:
-            seen = next(seen for seen, known in self._known.items() if known.data == data)
-            task = self._read(seen)
+            name, seed = next(key for key, known in self._known.items() if known.data == data)
+            task = self._read(name, seed)
             if task.digest() != data:
                 raise ValueError(
-                    f"The images of '{seen.name}' changed since the benchmark began. Run it again."
+                    f"The images of '{name}' changed since the benchmark began. Run it again."
                 )
             self._last = data, task
         return self._last[1]
@@ -235,29 +223,28 @@ class ImageSource:
         # Processes read for themselves what they need.
         return vars(self) | {"_last": None}
 
-    def _look(self, seen):
+    def _look(self, name, seed):
         """Returns what is known of a set, which is read once for all seeds."""
-        if seen not in self._known:
-            task = self._read(seen)
-            for seed in {seen.seed, *self._settings.seeds}:
-                view = dataclasses.replace(task.view, seed=seed)
-                known = KnownTask.of(dataclasses.replace(task, view=view))
-                self._known[dataclasses.replace(seen, seed=seed)] = known
-        return self._known[seen]
+        if (name, seed) not in self._known:
+            task = self._read(name, seed)
+            for each in self._settings.seeds:
+                view = dataclasses.replace(task.view, seed=each)
+                self._known[name, each] = KnownTask.of(dataclasses.replace(task, view=view))
+        return self._known[name, seed]
 
-    def _read(self, seen):
+    def _read(self, name, seed):
         sets = self._settings.image_sets
         view = images.benchmark_view(
-            seen.name,
+            name,
             size=sets.size,
-            normalization=seen.normalization,
-            flip=bool(sets.data_dir) and seen.name not in sets.unflipped,
-            seed=seen.seed,
+            flip=bool(sets.data_dir) and name not in sets.unflipped,
+            seed=seed,
         )
         return images.load_task(
-            sets.folders()[seen.name],
-            images.BASE if seen.name == sets.base_name else seen.name,
+            sets.folders()[name],
+            images.BASE if name == sets.base_name else name,
             view=view,
             validation_share=sets.validation_share,
+            pair_by_order=sets.pair_by_order,
             skip_unreadable=sets.skip_unreadable,
         )
