@@ -47,6 +47,9 @@ class ImageTask:
         splits: `Images` by name: "training", "validation", "testing".
         view: How they become batches of inputs.
         remarks: What a reader of results must know of the set.
+
+    Raises:
+        ValueError: If the view scales images otherwise than they were scaled.
     """
 
     name: str
@@ -58,6 +61,14 @@ class ImageTask:
     loss = None
     metrics = None
     labels_spec = None
+
+    def __post_init__(self) -> None:
+        for images in self.splits.values():
+            if not images.pixels.transform.scales_as(self.view.transform):
+                raise ValueError(
+                    "The images were scaled for another view. Load the task with this one. "
+                    f"Received: {self.view.transform}, images of {images.pixels.transform}."
+                )
 
     @property
     def num_classes(self) -> int:

@@ -38,7 +38,8 @@ def training_batches(
         return view.training(read(row), own)
 
     batches = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
-    return _computed(batches, example, labels, view)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return _computed(batches.apply(endless), example, labels, view)
 
 
 def evaluation_batches(

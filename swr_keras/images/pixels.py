@@ -23,7 +23,14 @@ Reader = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Pixels(Protocol):
-    """The images of a split, as `Transform.scaled` gives them."""
+    """The images of a split, as `Transform.scaled` gives them.
+
+    Attributes:
+        transform: What scaled them.
+    """
+
+    @property
+    def transform(self) -> Transform: ...
 
     def reader(self) -> Reader: ...
 
@@ -35,16 +42,18 @@ class KeptPixels:
     Attributes:
         samples: All samples one after the other, uint8 `(any,)`.
         shapes: Height, width and channels of each image, int64 `(images, 3)`.
+        transform: What scaled them.
     """
 
     samples: np.ndarray
     shapes: np.ndarray
+    transform: Transform
 
     @classmethod
-    def of(cls, images: Sequence[np.ndarray]) -> "KeptPixels":
+    def of(cls, images: Sequence[np.ndarray], transform: Transform) -> "KeptPixels":
         """Returns images, uint8 `(height, width, channels)` each, in one array."""
         samples = np.concatenate([image.ravel() for image in images])
-        return cls(samples, np.array([image.shape for image in images], np.int64))
+        return cls(samples, np.array([image.shape for image in images], np.int64), transform)
 
     def reader(self) -> Reader:
         """Returns what reads a row."""
@@ -52,11 +61,12 @@ class KeptPixels:
         with tf.device("CPU:0"):
             samples, shapes = tf.constant(self.samples), tf.constant(self.shapes)
             starts, lengths = tf.constant(np.cumsum(sizes) - sizes), tf.constant(sizes)
-        channels = int(self.shapes[0, 2])
 
         def read(row):
             image = tf.slice(samples, [starts[row]], [lengths[row]])
-            return tf.ensure_shape(tf.reshape(image, shapes[row]), (None, None, channels))
+            return tf.ensure_shape(
+                tf.reshape(image, shapes[row]), (None, None, self.transform.channels)
+            )
 
         return read
 
@@ -130,8 +140,12 @@ def read_pixels(
             kept = None
         if kept is not None:
             kept.append(image)
-    in_files = FilePixels(tuple(good), tuple(fingerprints), transform)
-    return KeptPixels.of(kept) if kept else in_files, tuple(fingerprints), problems
+    pixels: Pixels
+    if kept:
+        pixels = KeptPixels.of(kept, transform)
+    else:
+        pixels = FilePixels(tuple(good), tuple(fingerprints), transform)
+    return pixels, tuple(fingerprints), problems
 
 
 def _outcomes(paths, transform) -> Iterable[tuple[bytes, np.ndarray] | str]:

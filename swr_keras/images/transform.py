@@ -106,6 +106,11 @@ class Transform:
         """Sides below which an image shouldn't be decoded; twice what it is scaled to."""
         return 2 * (self.size if self.short_side is None else self.short_side)
 
+    def scales_as(self, other: "Transform") -> bool:
+        """Tells whether another transform scales images to the same."""
+        mine, its = ((each.size, each.short_side, each.channels) for each in (self, other))
+        return mine == its
+
     def scaled(self, image: Image.Image) -> np.ndarray:
         """Scales an image of this many channels, bilinearly with antialiasing.
 

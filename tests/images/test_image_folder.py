@@ -95,7 +95,7 @@ def test_labels_are_the_sorted_folders(folder):
     (14, 0.1, 2), (10, 0.1, 1), (600, 0.1, 60), (2, 0.1, 1), (2, 0.5, 1), (7, 0.5, 4),
 ])  # fmt: skip
 def test_a_share_of_each_class_validates(tmp_path, images, share, held):
-    files = [[tmp_path / f"{label}{number}" for number in range(images)] for label in "ab"]
+    files = [[tmp_path / f"{label}{number:03}" for number in range(images)] for label in "ab"]
     trained, validated = hold_out(files, "ab", share, 0)
     assert [len(own) for own in validated] == [held, held]
     for before, *after in zip(files, trained, validated, strict=True):

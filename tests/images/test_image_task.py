@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 import swr_keras as swr
-from swr_keras.export import manifest  # noqa: F401
+from swr_keras.export.manifest import as_json, describe_front_end
 from swr_keras.images import BASE, Transform, View, load_task
 from swr_keras.images.crops import PaddedCrop, RandomResizedCrop
 
@@ -109,7 +109,7 @@ def test_mixed_validation_mixes_the_classes(task):
     mixed, mixed_labels = joined(task.validation(mixed=True))
     assert (np.diff(labels) >= 0).all() and (np.diff(mixed_labels) < 0).any()
     order = lambda x: np.sort(x.reshape(len(x), -1).sum(1))  # noqa: E731
-    np.testing.assert_allclose(order(inputs), order(mixed), rtol=1e-5)
+    np.testing.assert_allclose(order(inputs), order(mixed), rtol=1e-5, atol=1e-4)
 
 
 def test_validation_and_test_are_the_same_at_every_pass(task):
@@ -185,6 +185,27 @@ def test_the_digest_changes_with_nothing_else(folder, tmp_path):
         path.touch()
     moved = folder.rename(tmp_path / "elsewhere")
     assert load_task(moved, "another name", view=VIEW, most_bytes=0).digest() == before
+
+
+def test_another_view_of_the_same_scale_may_be_had(task):
+    torch = Transform(8, 9)
+    other = dataclasses.replace(task, view=View(torch))
+    assert other.digest() != task.digest()
+    assert joined(other.testing())[0].std() > joined(task.testing())[0].std()
+    with pytest.raises(ValueError, match="scaled for another view"):
+        dataclasses.replace(task, view=View(Transform(9, 9)))
+
+
+def test_a_manifest_can_record_the_front_end(task):
+    described = as_json(describe_front_end(task.front_end), "")
+    assert described["class"] == "Transform"
+    assert described["parameters"] == {
+        "size": 8,
+        "short_side": 9,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "order": "rgb",
+    }
 
 
 def test_grey_inputs(folder):
