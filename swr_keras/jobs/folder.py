@@ -6,25 +6,26 @@ import json
 import pathlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import filelock
 
 from swr_keras.files import UNFINISHED, read_json, write_json
 from swr_keras.jobs.job import Job
+from swr_keras.jobs.place import Outcome
 from swr_keras.jobs.result import Result
 
 _SETTINGS = "settings.json"
 _JOBS = "jobs"
-_JOB, _RESULT = "job.json", "result.json"
+_JOB, _RESULT, _LOG, _STATES = "job.json", "result.json", "log.txt", "states"
 
 
 class RunFolder:
-    """An output folder that is locked while a run writes it and remembers what its jobs were.
+    """A `Place` for one run, whose files people read, and which remembers what its jobs were.
 
-    Each job has a folder below `jobs/`: what the job is, the state of its trainings while it runs,
-    and its result once it is finished. What a user wants stands beside, see `README.md`.
+    Each job has a folder below `jobs/`: what the job is, its log, the state of its trainings while
+    it runs, and its result once it is finished. What a user wants stands beside, see `README.md`.
 
     Args:
         path: The folder; made if it doesn't exist.
@@ -66,10 +67,10 @@ class RunFolder:
                 "another folder."
             ) from None
         try:
-            for unfinished in self.path.rglob(UNFINISHED):
-                unfinished.unlink()
+            self._clear_up()
             write_json(self.path / _SETTINGS, settings)
             yield
+            self._clear_up()
         finally:
             lock.release()
 
@@ -92,39 +93,46 @@ class RunFolder:
                     + "\nRepeat these to go on with it, or choose another folder."
                 )
 
-    def state(self, job: Job) -> pathlib.Path:
-        """Returns the folder of a job, with the states of its trainings, from which it goes on."""
+    def key(self, job: Job) -> str:
+        return job.title
+
+    def folder(self, job: Job) -> pathlib.Path:
+        """Returns the folder of what is known of a job."""
         readable = re.sub(r"[^\w.]+", "-", job.title)
         # Titles can look alike in letters and digits, such as those of tasks "की" and "का".
         digest = hashlib.sha256(job.title.encode()).hexdigest()[:8]
         return self.path / _JOBS / f"{readable[:80]}-{digest}"
 
-    def result(self, job: Job) -> Result | None:
-        """Returns the result of a finished job.
+    def files(self, job: Job) -> pathlib.Path:
+        return self.path / job.folder_name
 
-        Raises:
-            ValueError: If it was damaged.
-        """
+    def log(self, job: Job) -> pathlib.Path:
+        return self.folder(job) / _LOG
+
+    def state(self, job: Job, training: str) -> pathlib.Path:
+        return self.folder(job) / _STATES / f"{training}.safetensors"
+
+    def claim(self, job: Job) -> Callable[[], None]:
+        return lambda: None  # Who locked the folder has all jobs.
+
+    def result(self, job: Job) -> Result | None:
         values = self._read(job, _RESULT)
         return None if values is None else Result.from_dict(values)
 
     def begin(self, job: Job) -> None:
-        """Writes down what a job is."""
-        self.state(job).mkdir(exist_ok=True)
-        write_json(self.state(job) / _JOB, job.spec())
+        (self.folder(job) / _STATES).mkdir(parents=True, exist_ok=True)
+        write_json(self.folder(job) / _JOB, job.spec())
 
-    def results(self, jobs: Iterable[Job]) -> dict[str, Result]:
-        """Returns the results of those of the jobs that are finished, by title."""
-        found = {job.title: self.result(job) for job in jobs}
-        return {title: result for title, result in found.items() if result is not None}
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        write_json(self.folder(job) / _RESULT, outcome.result.as_dict())
+        shutil.rmtree(self.folder(job) / _STATES, ignore_errors=True)
 
-    def finish(self, job: Job, result: Result) -> None:
-        """Writes the result of a job and removes the states that it needs no more."""
-        write_json(self.state(job) / _RESULT, result.as_dict())
-        shutil.rmtree(self.state(job) / "states", ignore_errors=True)
+    def _clear_up(self):
+        for unfinished in self.path.rglob(UNFINISHED):
+            unfinished.unlink()
 
     def _read(self, job, name):
-        path = self.state(job) / name
+        path = self.folder(job) / name
         if not path.exists():
             return None
         try:

@@ -27,6 +27,10 @@ _NEW_DEFAULTS = (
 )
 
 
+Plan = Mapping[str, tuple[int, float]]
+"""Trainings by title, each with its epochs and the examples that it sees, or as much work."""
+
+
 class Workplace(Protocol):
     """What a job finds around it.
 
@@ -90,8 +94,8 @@ class Job(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """Returns what its outcome depends on besides task, seed and needs, for JSON."""
 
-    def plan(self, task: MeasuredTask) -> dict[str, tuple[int, int]]:
-        """Returns its trainings by title, each with its epochs and the examples that it sees."""
+    def plan(self, task: MeasuredTask) -> Plan:
+        """Returns its trainings."""
         return {}
 
     @abc.abstractmethod
@@ -125,8 +129,8 @@ def _hash(values):
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def work(plan: Mapping[str, tuple[int, int]]) -> int:
-    """Returns the examples that all trainings of a plan see."""
+def work(plan: Plan) -> float:
+    """Returns the work of all trainings of a plan."""
     return sum(examples for _, examples in plan.values())
 
 

@@ -5,15 +5,15 @@ import multiprocessing
 from collections.abc import Sequence
 
 from swr_keras.jobs.job import Job
-from swr_keras.jobs.perform import Load, perform
-from swr_keras.jobs.schedule import LOST
-from swr_keras.jobs.store import JobStore
+from swr_keras.jobs.perform import perform
+from swr_keras.jobs.place import Load, Place
+from swr_keras.jobs.schedule import LOST, Engine
 from swr_keras.jobs.worker import enter_worker
 
 _MOST_JOBS = 10
 """Of a process, since TensorFlow keeps the graphs of all that was trained in one."""
 
-_store: JobStore
+_place: Place
 _load: Load
 
 
@@ -24,15 +24,19 @@ class LocalEngine:
     alone. A process keeps the data of its last job, so the next one is best of the same.
 
     Args:
-        store: Where jobs are done.
+        place: Where jobs are done.
         load: Gives the task whose digest is a job's `data`; must be picklable.
         workers: Number of processes.
         threads: Threads of each. Results can differ in rounding by their number.
+        first: Does the jobs that need no other instead, where nothing can run beside these.
     """
 
-    def __init__(self, store: JobStore, load: Load, *, workers: int, threads: int):
+    def __init__(
+        self, place: Place, load: Load, *, workers: int, threads: int, first: Engine | None = None
+    ):
         self.slots = workers
-        self._prepared = store, load, threads
+        self._first = first
+        self._prepared = place, load, threads
         self._lanes = [_Lane(self._prepared) for _ in range(workers)]
 
     def choose(self, ready: Sequence[Job]) -> Job:
@@ -41,12 +45,16 @@ class LocalEngine:
         return min(ready, key=lambda job: (job.data not in idle, job.data in busy))
 
     def begin(self, job: Job) -> concurrent.futures.Future[str | None]:
+        if self._first and not job.needs:
+            return self._first.begin(job)
         idle = [lane for lane in self._lanes if lane.job is None]
         lane = min(idle, key=lambda lane: (lane.data != job.data, lane.data is not None))
         lane.job, lane.data = job, job.data
         return lane.pool().submit(_do, job)
 
     def end(self, job: Job, future: concurrent.futures.Future[str | None]) -> str | None:
+        if self._first and not job.needs:
+            return self._first.end(job, future)
         lane = next(lane for lane in self._lanes if lane.job is job)
         lane.job = None
         try:
@@ -93,11 +101,11 @@ class _Lane:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _enter(store, load, threads):
-    global _store, _load
+def _enter(place, load, threads):
+    global _place, _load
     enter_worker(threads)
-    _store, _load = store, load
+    _place, _load = place, load
 
 
 def _do(job: Job) -> str | None:
-    return perform(job, _store, _load)
+    return perform(job, _place, _load)

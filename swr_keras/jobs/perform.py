@@ -1,43 +1,45 @@
-"""One job, done in this process, with a log of its own."""
+"""One job, done in this process."""
 
 import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable
 
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.peak_memory import forget_peak, peak_bytes
-from swr_keras.jobs.store import JobStore, Outcome, StorePlace
-from swr_keras.jobs.task import MeasuredTask
+from swr_keras.jobs.place import Load, Outcome, Place, PlaceWithTasks
 from swr_keras.jobs.versions import versions
 
-Load = Callable[[str], MeasuredTask]
-"""Gives the task whose digest is a job's `data`."""
+_LOGGED = 2
 
 
-def perform(job: Job, store: JobStore, load: Load) -> str | None:
-    """Does a job in a store, from where an attempt stopped, whatever else this process did before.
+def perform(job: Job, place: Place, load: Load, *, verbose: str | int | None = None) -> str | None:
+    """Does a job in a place, from where an attempt stopped, whatever this process did before.
 
-    What it writes to the terminal goes to its log.
+    Args:
+        job: The job; those that it needs are finished.
+        place: Where it is done.
+        load: Gives its task.
+        verbose: As for `keras.Model.fit`, where it may write to the terminal; with `None`, what it
+            writes goes to its log.
 
     Returns:
-        Why it failed, or `None`.
+        Why it failed, as its log tells in full, or `None`.
     """
-    store.begin(job)
+    place.begin(job)
     gc.collect()  # What the last job left doesn't count as memory of this one.
     forget_peak()
     start = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context(store.log(job).open("a", encoding="utf-8"))
-        stack.enter_context(contextlib.redirect_stdout(log))
-        stack.enter_context(contextlib.redirect_stderr(log))
-        try:
-            result = job.run(StorePlace(store, load))
-        except Exception as error:
-            traceback.print_exc()
-            return f"{type(error).__name__}: {error}"
-    store.finish(
+    log = place.log(job)
+    try:
+        with _written_to(log) if verbose is None else contextlib.nullcontext():
+            shown = _LOGGED if verbose is None else verbose
+            result = job.run(PlaceWithTasks(place, load, shown))
+    except Exception as error:
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return f"{type(error).__name__}: {error}"
+    place.finish(
         job,
         Outcome(
             result=result,
@@ -47,3 +49,13 @@ def perform(job: Job, store: JobStore, load: Load) -> str | None:
         ),
     )
     return None
+
+
+@contextlib.contextmanager
+def _written_to(log):
+    with (
+        log.open("a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from swr_keras.jobs.job import Job
-from swr_keras.jobs.perform import Load, perform
+from swr_keras.jobs.perform import perform
+from swr_keras.jobs.place import Load
 from swr_keras.jobs.store import JobStore
 from swr_keras.jobs.worker import prepare_process
 

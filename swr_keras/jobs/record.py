@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from swr_keras.files import parse_json, read_bytes, write_atomically
+from swr_keras.jobs.place import Outcome
 from swr_keras.jobs.schema import conform
-from swr_keras.jobs.store import Outcome
 
 FILE = "results.jsonl"
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from swr_keras.jobs.job import Job
-from swr_keras.jobs.progress import minutes
-from swr_keras.jobs.store import JobStore
+from swr_keras.jobs.job import Job, Plan
+from swr_keras.jobs.place import Place, share_done
+from swr_keras.jobs.progress import Progress
 
-LOST = "its process was ended from outside: it crashed, or memory lacked"
+LOST = "its process was ended from outside: it crashed, or memory lacked (use fewer workers)"
 """Why a job failed that is worth a second attempt."""
 
 _POLL_SECONDS = 5.0
@@ -31,10 +31,10 @@ class Engine(Protocol):
         """Chooses the one of these jobs that is best begun now; earlier ones are more urgent."""
 
     def begin(self, job: Job) -> concurrent.futures.Future[Any]:
-        """Begins a job whose needs are finished in the store."""
+        """Begins a job whose needs are finished in its place."""
 
     def end(self, job: Job, future: concurrent.futures.Future[Any]) -> str | None:
-        """Brings a job that ended into the store; returns why it failed, as `LOST`, or `None`."""
+        """Brings a job that ended into its place; returns why it failed, as `LOST`, or `None`."""
 
     def close(self) -> None:
         """Ends what runs."""
@@ -48,7 +48,7 @@ class Failure:
         job: The job.
         name: What it is, for people.
         reason: Why.
-        log: Its log; `None` if it never began, because one that it needs failed.
+        log: Its log; `None` if it has none, as when one that it needs failed.
     """
 
     job: Job
@@ -63,51 +63,53 @@ class Failure:
 
 def run_jobs(
     jobs: Sequence[Job],
-    store: JobStore,
+    place: Place,
     engine: Engine,
     *,
     names: Mapping[str, str],
-    work: Mapping[str, float],
+    plans: Mapping[str, Plan],
     report: Callable[[str], None] = print,
 ) -> list[Failure]:
-    """Does every job that isn't finished in a store; one that fails stops those alone that need it.
+    """Does every job that isn't finished in a place; one that fails stops those alone that need it.
 
     A job whose process is lost is begun once more, and goes on from the last epoch of its training.
-    Other processes may do jobs in the same store at the same time: none is done twice.
+    Other processes may do jobs in the same place at the same time: none is done twice.
 
     Args:
         jobs: The jobs, and all that they need; equal ones are one.
-        store: The store.
-        engine: Does them. It is closed at the end.
-        names: What they are, for people, by address.
-        work: How much each takes, by address, in a unit of any kind.
+        place: Where they are done.
+        engine: Does them there. It is closed at the end.
+        names: What they are, for people, by key.
+        plans: Their trainings, by key, in a unit of work that is the same for all.
         report: Takes a line that says what begins or ended and how long the rest will take.
 
     Returns:
         The jobs that weren't done, in order.
     """
-    schedule = _Schedule(jobs, store, engine, _Status(names, work, report))
+    every = {place.key(job): job for job in jobs}
+    left = {key for key, job in every.items() if place.result(job) is None}
+    progress = Progress(names, plans, left, report)
+    schedule = _Schedule(every, left, place, engine, progress, plans)
     try:
         schedule.run()
     finally:
-        schedule.release()
         engine.close()
+        schedule.release()
     return schedule.failures
 
 
 class _Schedule:
-    def __init__(self, jobs, store, engine, status):
-        every = {job.address(): job for job in jobs}
-        self.store, self.engine, self.status = store, engine, status
-        self.done = {key for key, job in every.items() if store.outcome(job)}
+    def __init__(self, every, left, place, engine, progress, plans):
+        self.place, self.engine, self.progress, self.plans = place, engine, progress, plans
+        self.done = every.keys() - left
         self.failures: list[Failure] = []
-        self.needs = {key: [need.address() for need in job.needs] for key, job in every.items()}
+        self.needs = {key: [place.key(need) for need in job.needs] for key, job in every.items()}
         urgency = _urgency(self.needs)
-        waiting = sorted(every.keys() - self.done, key=list(every).index)
+        waiting = [key for key in every if key in left]
         self.waiting = {key: every[key] for key in sorted(waiting, key=lambda k: -urgency[k])}
-        self.running: dict[Any, tuple[str, Job, Any]] = {}
+        self.running: dict[Any, tuple[str, Job]] = {}
+        self.claims: dict[str, Callable[[], None]] = {}
         self.lost: set[str] = set()
-        status.start(len(every), set(self.waiting))
 
     def run(self):
         while self.waiting or self.running:
@@ -125,8 +127,8 @@ class _Schedule:
 
     def release(self):
         """Lets other processes have what this one no longer does."""
-        for _, _, claim in self.running.values():
-            claim.release()
+        for let_go in self.claims.values():
+            let_go()
 
     def _begin(self) -> bool:
         """Begins what can be; returns whether another process has some of it."""
@@ -135,42 +137,42 @@ class _Schedule:
         while ready and len(self.running) < self.engine.slots:
             job = self.engine.choose(ready)
             ready.remove(job)
-            key, claim = job.address(), self.store.claim(job)
-            if claim is None:
+            key, let_go = self.place.key(job), self.place.claim(job)
+            if let_go is None:
                 elsewhere = True
-            elif self.store.outcome(job):
-                claim.release()
+            elif self.place.result(job):
+                let_go()
                 self._finished(key)
             else:
+                self.claims[key] = let_go
                 del self.waiting[key]
-                self.status.begun(key)
-                self.running[self.engine.begin(job)] = key, job, claim
+                self.progress.begun(key, share_done(self.place, job, self.plans[key]))
+                self.running[self.engine.begin(job)] = key, job
         return elsewhere
 
     def _end(self, future):
-        key, job, claim = self.running.pop(future)
-        try:
-            reason = self.engine.end(job, future)
-        finally:
-            claim.release()
+        key, job = self.running.pop(future)
+        reason = self.engine.end(job, future)
+        self.claims.pop(key)()
         if reason is None:
             self._finished(key)
         elif reason == LOST and key not in self.lost:
             self.lost.add(key)
             self.waiting = {key: job, **self.waiting}
-            self.status.lost(key)
+            self.progress.lost(key, LOST)
         else:
-            self._failed(key, job, reason, self.store.log(job))
+            log = self.place.log(job)
+            self._failed(key, job, reason, log if log.exists() else None)
 
     def _finished(self, key):
         self.waiting.pop(key, None)
         self.done.add(key)
-        self.status.finished(key)
+        self.progress.finished(key)
 
     def _failed(self, key, job, reason, log):
-        self.failures.append(Failure(job, self.status.names[key], reason, log))
-        self.status.failed(key, reason, log)
-        reason = f"needs '{self.status.names[key]}', which wasn't done"
+        self.failures.append(Failure(job, self.progress.names[key], reason, log))
+        self.progress.failed(key, reason, log)
+        reason = f"needs '{self.progress.names[key]}', which wasn't done"
         for other in [other for other in self.waiting if key in self.needs[other]]:
             if other in self.waiting:  # It may have gone with another one meanwhile.
                 self._failed(other, self.waiting.pop(other), reason, None)
@@ -190,45 +192,3 @@ def _urgency(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
     for key in needs:
         raise_to(key, 1)
     return found
-
-
-class _Status:
-    """Says when jobs begin and end, and estimates the time left by the work that was done."""
-
-    def __init__(self, names, work, report):
-        self.names, self.work, self.report = names, work, report
-        self.starts: dict[str, float] = {}
-
-    def start(self, total, left):
-        self.total, self.left = total, left
-        self.start_time, self.done = time.monotonic(), 0.0
-        if len(left) < total:
-            self.report(f"{total - len(left)} of {total} jobs were done before.")
-
-    def begun(self, key):
-        self.starts[key] = time.monotonic()
-        self.report(f"{self.names[key]} begins")
-
-    def lost(self, key):
-        self.report(f"{self.names[key]}: {LOST}; once more, from its last epoch")
-
-    def finished(self, key):
-        if key in self.starts:
-            self.done += self.work[key]
-        self._say(key, "done")
-
-    def failed(self, key, reason, log):
-        where = f"; see {log}" if log else ""
-        self._say(key, f"FAILED ({reason}{where})")
-
-    def _say(self, key, what):
-        now = time.monotonic()
-        self.left.remove(key)
-        elapsed = now - self.start_time
-        rest = sum(self.work[other] for other in self.left)
-        left = f", about {minutes(elapsed * rest / self.done)} left" if self.done else ""
-        took = f" in {minutes(now - self.starts[key])}" if key in self.starts else ""
-        self.report(
-            f"[{self.total - len(self.left)}/{self.total}] {self.names[key]}: {what}{took} "
-            f"({minutes(elapsed)} elapsed{left})"
-        )

@@ -9,7 +9,7 @@ import keras
 
 from swr_keras.accounting import summary
 from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
-from swr_keras.jobs.job import Job, work
+from swr_keras.jobs.job import Job, Plan
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.methods import SWR, Method
 from swr_keras.recipes.benchmark_methods import MULTILINGUAL, make
@@ -92,11 +92,12 @@ class PlannedJob:
         return f"{self.group.title}: {self.job.title}{rate}"
 
     @property
-    def work(self) -> float:
-        """Multiplies of all examples that its trainings see, as a measure of time."""
+    def plan(self) -> Plan:
+        """Its trainings, with the multiplies of all examples that they see: a measure of time."""
         known = {task.data: task for task in (self.group.base_task, *self.group.tasks)}
         plan = self.job.plan(known[self.job.data])  # type: ignore[arg-type]
-        return work(plan) * float(self.group.multiplies)
+        multiplies = float(self.group.multiplies)
+        return {title: (epochs, seen * multiplies) for title, (epochs, seen) in plan.items()}
 
 
 def plan(

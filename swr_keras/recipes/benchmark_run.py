@@ -81,7 +81,7 @@ def _do(
         store,
         _engine(settings, store, source),
         names={key: planned.name for key, planned in keys.items()},
-        work={key: planned.work for key, planned in keys.items()},
+        plans={key: planned.plan for key, planned in keys.items()},
         report=_say,
     )
 

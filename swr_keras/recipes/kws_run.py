@@ -4,16 +4,21 @@ import dataclasses
 import os
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
 from swr_keras.accounting import summary
-from swr_keras.audio.keyword_task import combine
+from swr_keras.audio.keyword_task import KeywordTask, combine
 from swr_keras.files import write_atomically
 from swr_keras.jobs.bundle import write_bundles
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.parallel import run_parallel
+from swr_keras.jobs.job import Job
+from swr_keras.jobs.local_engine import LocalEngine
+from swr_keras.jobs.result import Result
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
+from swr_keras.jobs.schedule import Engine, run_jobs
+from swr_keras.jobs.serial_engine import SerialEngine
 from swr_keras.jobs.table import gains, results_table
 from swr_keras.jobs.versions import versions
 from swr_keras.model_files import load_model
@@ -40,7 +45,7 @@ _FILES = {
     "<task>/policies.safetensors": "the policies of every cost, as the policy network gives them",
     "<task>/supernet.safetensors": "what the super-net changes of the base",
     "<task>/<method>/": "the same of the methods that it is compared with",
-    "jobs/": "what each job was and found, and from where it goes on",
+    "jobs/": "what each job was, said and found, and from where it goes on",
     "settings.json": "what was asked for",
 }
 
@@ -50,8 +55,7 @@ def run(settings: KwsSettings) -> None:
 
     Raises:
         ValueError: For anything wrong with the recordings, the base or the output folder, before
-            training starts.
-        FloatingPointError: If a loss is NaN; run again, it would go on from the last good epoch.
+            training starts; or, once all else is done, if jobs failed.
         OSError: If a file can't be written.
     """
     settings = settings.resolved()
@@ -71,21 +75,13 @@ def run(settings: KwsSettings) -> None:
     with folder.locked(as_flat(settings)):
         if folder.resumed:
             print(f"Going on with the run in {folder.path}.", flush=True)
-        every = {task.name: task for task in (*tasks, base_task)}
-        results = run_parallel(
-            jobs,
-            folder,
-            every,
-            workers=settings.workers or min(os.cpu_count() or 1, _MOST_WORKERS),
-            verbose=1 if sys.stdout.isatty() else 2,
-            report=_say,
-        )
+        results = _do(jobs, settings, folder, [*tasks, base_task])
         base = load_model(folder.path / "base.keras")
         found = Run(
             settings=as_flat(settings.resolved(base)),
             base=_facts(base, base_task.input_shape),
             tasks=tuple(TaskFacts(t.name, t.labels, t.examples, t.notes) for t in tasks),
-            results=tuple(results),
+            results=results,
             versions=versions(),
         )
         found.save(folder.path)
@@ -95,6 +91,34 @@ def run(settings: KwsSettings) -> None:
         bundles = write_bundles(found, folder.path)
     print(f"\n{results_table(found)}\n\nWritten to {folder.path}; open {page}\n\n{gains(found)}")
     print("\n".join(bundles))
+
+
+def _do(
+    jobs: Sequence[Job], settings: KwsSettings, folder: RunFolder, tasks: Sequence[KeywordTask]
+) -> tuple[Result, ...]:
+    known = {task.digest(): task for task in tasks}
+    failures = run_jobs(
+        jobs,
+        folder,
+        _engine(settings, folder, known),
+        names={folder.key(job): job.title for job in jobs},
+        plans={folder.key(job): job.plan(known[job.data]) for job in jobs},
+        report=_say,
+    )
+    if failures:
+        listed = "\n".join(f"  {line}" for line in failures)
+        raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+    return tuple(result for job in jobs if (result := folder.result(job)))
+
+
+def _engine(settings: KwsSettings, folder: RunFolder, known: dict[str, KeywordTask]) -> Engine:
+    load = known.__getitem__
+    here = SerialEngine(folder, load, verbose=1 if sys.stdout.isatty() else 2)
+    workers = settings.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+    if workers == 1:
+        return here
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    return LocalEngine(folder, load, workers=workers, threads=threads, first=here)
 
 
 def _facts(base, input_shape):

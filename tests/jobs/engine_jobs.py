@@ -18,7 +18,7 @@ class Scripted(Job):
         name: Its title.
         after: What it needs.
         folder: Where it says that it began.
-        outcome: "done", "fails", "dies" at each attempt, or "dies once".
+        outcome: "done", "fails", "is interrupted", "dies" at each attempt, or "dies once".
         beside: Name of a job that it waits for to begin.
     """
 
@@ -29,6 +29,7 @@ class Scripted(Job):
     beside: str = dataclasses.field(default="", compare=False)
 
     title = property(lambda self: self.name)
+    folder_name = property(lambda self: self.name)
     needs = property(lambda self: self.after)
 
     def settings(self):
@@ -48,15 +49,18 @@ class Scripted(Job):
         self._wait_for_the_other()
         if self.outcome == "fails":
             raise FloatingPointError("The loss is nan.")
+        if self.outcome == "is interrupted":
+            raise KeyboardInterrupt
         if self.outcome == "dies" or (
             self.outcome == "dies once" and len(log.read_text().splitlines()) == 1
         ):
             os.kill(os.getpid(), signal.SIGKILL)
+        place.files(self).mkdir(exist_ok=True)
         (place.files(self) / "total.txt").write_text(str(total))
         return Result(kind="base", title=self.title, task=str(total))
 
     def _wait_for_the_other(self):
-        for _ in range(600):
+        for _ in range(1800):
             if not self.beside or (pathlib.Path(self.folder) / self.beside).exists():
                 return
             time.sleep(0.1)

@@ -6,7 +6,8 @@ import pytest
 
 from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.perform import perform
-from swr_keras.jobs.store import JobStore, StorePlace
+from swr_keras.jobs.place import PlaceWithTasks
+from swr_keras.jobs.store import JobStore
 from swr_keras.training.fit import Fit
 from swr_keras.training.given_data import GivenData
 from swr_keras.training.task_model import TaskModel
@@ -37,7 +38,7 @@ def test_a_base_has_its_precision_and_hands_it_on(precision, tmp_path):
     store = JobStore(tmp_path)
     assert perform(job, store, lambda data: task) is None
     assert keras.config.dtype_policy().name == "float32"
-    base, labels = StorePlace(store, lambda data: task).base(job)
+    base, labels = PlaceWithTasks(store, lambda data: task, 0).base(job)
     assert labels == task.labels
     model = TaskModel(base, ["stem_conv"])
     for layer in (base.get_layer("stem_conv"), model.model.get_layer("stem_conv")):

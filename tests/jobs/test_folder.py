@@ -6,6 +6,7 @@ import pytest
 
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.job import Job
+from swr_keras.jobs.place import Outcome
 from swr_keras.jobs.result import Result
 
 SETTINGS = {"seed": 0, "target_cost": (0.1, 0.3), "base": None}
@@ -29,17 +30,32 @@ class Stub(Job):
         return Result(kind="base", title=self.title, task=self.task)
 
 
+def outcome(job):
+    return Outcome(result=job.run(None), seconds=1.0, peak_memory_bytes=None, versions={})
+
+
 def test_a_new_folder_keeps_what_jobs_were_and_found(tmp_path):
     folder, job = RunFolder(tmp_path / "a" / "run"), Stub()
     assert not folder.resumed
     with folder.locked(SETTINGS):
         assert folder.result(job) is None
         folder.begin(job)
-        folder.finish(job, job.run(None))
+        folder.finish(job, outcome(job))
     again = RunFolder(tmp_path / "a" / "run")
     assert again.resumed
     again.check([job, Stub("another job")])
     assert again.result(job) == job.run(None)
+
+
+def test_states_go_with_the_job(tmp_path):
+    folder, job = RunFolder(tmp_path / "run"), Stub()
+    with folder.locked(SETTINGS):
+        folder.begin(job)
+        folder.state(job, "training").touch()
+        folder.begin(job)
+        assert folder.state(job, "training").exists()
+        folder.finish(job, outcome(job))
+    assert not list((tmp_path / "run").rglob("states"))
 
 
 def test_a_job_that_was_done_otherwise_is_refused_with_the_difference(tmp_path):
@@ -58,7 +74,7 @@ def test_a_damaged_result_is_named(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.locked(SETTINGS):
         folder.begin(Stub())
-    (folder.state(Stub()) / "result.json").write_text("{")
+    (folder.folder(Stub()) / "result.json").write_text("{")
     with pytest.raises(ValueError, match="result.json' is damaged.*Remove the folder"):
         folder.result(Stub())
 
@@ -100,9 +116,9 @@ def test_only_one_process_writes_a_folder(tmp_path):
 @pytest.mark.parametrize("names", [("c++", "c-"), ("en-US", "en US"), ("की", "का"), ("A", "a")])
 def test_each_job_has_a_folder_of_its_own(names, tmp_path):
     folder = RunFolder(tmp_path)
-    first, second = (folder.state(Stub(f"{name}: policy search")) for name in names)
+    first, second = (folder.folder(Stub(f"{name}: policy search")) for name in names)
     assert first != second
-    assert len(folder.state(Stub("x" * 300)).name) < 100
+    assert len(folder.folder(Stub("x" * 300)).name) < 100
 
 
 def test_half_written_files_of_a_killed_run_are_removed_and_no_others(tmp_path):

@@ -1,28 +1,49 @@
 from swr_keras.jobs.progress import Progress
 
+NAMES = {"b": "base", "s": "search", "m": "model"}
+PLANS = {"b": {"training": (1, 200)}, "s": {}, "m": {"one": (1, 60), "two": (2, 40)}}
 
-def test_banners_count_stages_and_estimate_the_time_left(capsys, monkeypatch):
-    clock = iter([0.0, 60.0, 60.0, 90.0])
+
+def lines(monkeypatch, left, times, happen):
+    """What is reported while things happen at these times, in seconds."""
+    clock, found = iter(times), []
     monkeypatch.setattr("swr_keras.jobs.progress.time.monotonic", lambda: next(clock))
-    progress = Progress({"base": 200, "task": 100}, print)
-    with progress.stage("base"):
-        pass
-    with progress.stage("task"):
-        pass
-    first, second = capsys.readouterr().out.strip().split("\n\n")
-    assert first == "[1/2] base (0:00 min elapsed, time left unknown yet)"
-    assert second == "[2/2] task (1:00 min elapsed, about 0:30 min left)"
-    assert progress.seconds == {"base": 60.0, "task": 30.0}
+    happen(Progress(NAMES, PLANS, left, found.append))
+    return found
 
 
-def test_what_an_earlier_run_did_counts_for_nothing(capsys, monkeypatch):
-    clock = iter([0.0, 10.0, 10.0, 20.0])
-    monkeypatch.setattr("swr_keras.jobs.progress.time.monotonic", lambda: next(clock))
-    progress = Progress({"base": 200, "task": 100}, print)
-    with progress.stage("base", share_done=0.75):
-        pass
-    with progress.stage("task", share_done=0.5):
-        pass
-    first, second = capsys.readouterr().out.strip().split("\n\n")
-    assert first == "[1/2] base, 75% done before (0:00 min elapsed, time left unknown yet)"
-    assert second == "[2/2] task, 50% done before (0:10 min elapsed, about 0:10 min left)"
+def test_lines_count_jobs_and_estimate_the_time_left(monkeypatch):
+    def happen(progress):
+        progress.begun("b", 0.0)
+        progress.finished("b")
+        progress.begun("s", 0.0)
+        progress.begun("m", 0.0)
+        progress.failed("s", "the loss is nan", "log.txt")
+        progress.finished("m")
+
+    assert lines(monkeypatch, {"b", "s", "m"}, [0, 0, 60, 60, 61, 70, 125], happen) == [
+        "base begins",
+        "[1/3] base: done in 1:00 min (1:00 min elapsed, about 0:30 min left)",
+        "search begins",
+        "model begins",
+        "[2/3] search: FAILED (the loss is nan; see log.txt) in 0:10 min (1:10 min elapsed, "
+        "about 0:35 min left)",
+        "[3/3] model: done in 1:04 min (2:05 min elapsed, about 0:00 min left)",
+    ]
+
+
+def test_what_an_earlier_run_did_counts_for_nothing(monkeypatch):
+    def happen(progress):
+        progress.begun("b", 0.75)
+        progress.lost("b", "its process ended")
+        progress.begun("b", 0.5)
+        progress.finished("b")
+
+    assert lines(monkeypatch, {"b", "m"}, [0, 0, 5, 10], happen) == [
+        "1 of 3 jobs were done before.",
+        "base begins, 75% done before",
+        "base: its process ended; once more, from its last epoch",
+        "base begins, 50% done before",
+        # 25 of 200 were done in 10 s, with 100 to come.
+        "[2/3] base: done in 0:05 min (0:10 min elapsed, about 0:40 min left)",
+    ]

@@ -7,8 +7,9 @@ from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.jobs.perform import perform
+from swr_keras.jobs.place import Outcome, PlaceWithTasks
 from swr_keras.jobs.result import Result
-from swr_keras.jobs.store import JobStore, Outcome, StorePlace
+from swr_keras.jobs.store import JobStore
 from swr_keras.methods import SWR, ClassifierOnly, RandomPolicy
 from swr_keras.training.fit import Fit
 
@@ -151,7 +152,7 @@ def test_a_job_is_held_by_one_process_at_a_time(store):
     assert claim is not None
     assert JobStore(store.path).claim(noted()) is None
     assert store.claim(noted(seed=1)) is not None
-    claim.release()
+    claim()
     assert store.claim(noted()) is not None
 
 
@@ -186,7 +187,7 @@ def test_files_stay_in_their_folder(name, store):
 
 def test_a_need_that_is_not_finished_is_an_error(store):
     with pytest.raises(ValueError, match="isn't finished"):
-        StorePlace(store, lambda data: None).result(noted())
+        PlaceWithTasks(store, lambda data: None, 0).result(noted())
 
 
 def test_an_outcome_can_be_told_in_json(store):

@@ -9,8 +9,9 @@ import pytest
 from swr_keras.accounting import owned_parameters, summary
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.folder import RunFolder
-from swr_keras.jobs.local import LocalPlace, run_local
 from swr_keras.jobs.model import AdaptModel, swr_jobs
+from swr_keras.jobs.schedule import run_jobs
+from swr_keras.jobs.serial_engine import SerialEngine
 from swr_keras.methods import SWR, FineTuningAll, PolicyLearning, RandomPolicy, ablations
 from swr_keras.tasks.pack import TaskPack, fingerprint
 from swr_keras.training.fit import Fit, SearchFit
@@ -70,7 +71,7 @@ def test_each_job_stands_behind_those_that_it_needs_and_is_told_apart(tmp_path):
         assert all(need is TRAINED or need in jobs[:number] for need in job.needs)
     titles = [job.title for job in jobs]
     assert len(set(titles)) == len(titles)
-    place = LocalPlace(RunFolder(tmp_path), {}, verbose=0)
+    place = RunFolder(tmp_path)
     models = [job for job in jobs if isinstance(job, AdaptModel)]
     folders = {str(place.files(job).relative_to(tmp_path / "english")) for job in models}
     assert len(folders) == len(models) == 2 * len(EVERY)
@@ -133,8 +134,16 @@ def run(tmp_path_factory, small_base, arrays):
     folder = RunFolder(tmp_path_factory.mktemp("run") / "run")
     with folder.locked({}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 20 steps are too few for a policy to follow the cost.
-        results = run_local(jobs, folder, {"english": task}, verbose=0, report=lambda line: None)
-    return folder.path, base, {result.title: result for result in results}
+        failures = run_jobs(
+            jobs,
+            folder,
+            SerialEngine(folder, lambda data: task, verbose=0),
+            names={job.title: job.title for job in jobs},
+            plans={job.title: job.plan(task) for job in jobs},
+            report=lambda line: None,
+        )
+    assert failures == []
+    return folder.path, base, {job.title: folder.result(job) for job in jobs}
 
 
 def test_a_run_has_a_row_for_each(run):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import subprocess
@@ -14,6 +15,7 @@ import swr_keras as swr
 from swr_keras.audio import MicroFrontend
 from swr_keras.device import Bundle, read_bundle_manifest
 from swr_keras.export import LiteModel, describe_front_end
+from swr_keras.jobs.job import Job
 from swr_keras.jobs.run import Run
 from swr_keras.recipes import kws, native_lines
 from swr_keras.recipes.kws_settings import KwsSettings
@@ -148,6 +150,34 @@ def test_synthetic_speech_is_spotted_in_noise_unless_told_otherwise():
     assert (own.test_snr_db, own.base_snr_db, own.held_out_noise) == (None, None, 0.0)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Diverging(Job):
+    """A job whose loss is NaN."""
+
+    title = "base"
+
+    def settings(self):
+        return {}
+
+    def run(self, place):
+        raise FloatingPointError("The loss is nan.")
+
+
+def test_a_job_that_fails_is_told_with_its_log(corpus, tmp_path, monkeypatch, capsys):
+    def plan(settings, tasks, base_task):
+        return [Diverging(task=base_task.name, data=base_task.digest(), seed=0)]
+
+    monkeypatch.setattr("swr_keras.recipes.kws_run.plan", plan)
+    output = tmp_path / "run"
+    assert call_main(f"--data_dir={corpus}", f"--output_dir={output}", "--workers=1") == 1
+    said = capsys.readouterr()
+    assert "[1/1] base: FAILED (FloatingPointError: The loss is nan.; see " in said.out
+    assert "Error: 1 jobs were not done; run again to try them:" in said.err
+    (log,) = (output / "jobs").glob("base-*/log.txt")
+    assert str(log) in said.err
+    assert "Traceback" in log.read_text()
+
+
 def command(folders, output, workers=1):
     return [
         *(sys.executable, "-m", "swr_keras.recipes.kws", f"--workers={workers}"),
@@ -182,7 +212,7 @@ def finished(tmp_path_factory, folders):
 @pytest.mark.slow
 def test_command_from_recordings_to_verified_files(finished):
     output, printed = finished
-    assert "[1/12] base (0:00 min elapsed" in printed
+    assert "[1/12] base: done in" in printed
     assert "min left)" in printed
     assert json.loads((output / "base.json").read_text())["labels"] == [
         *("_silence_", "_unknown_", "no", "yes", "bu", "shi")
@@ -261,7 +291,7 @@ def test_jobs_side_by_side_find_what_jobs_in_turn_find(finished, folders, tmp_pa
     output = tmp_path / "run"
     done = subprocess.run(command(folders, output, 2), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "[11/11] " in done.stdout
+    assert "[12/12] " in done.stdout
     found, expected = Run.load(output), Run.load(finished[0])
     assert [result.title for result in found.results] == [r.title for r in expected.results]
     assert {path.name for path in output.rglob("*.tflite")} == {
