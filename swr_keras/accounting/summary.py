@@ -10,16 +10,12 @@ import keras
 
 from swr_keras.accounting.multiplies import layer_calls
 from swr_keras.graph import walk
-from swr_keras.layers.conversion import (
-    frozen_layers,
-    is_batch_norm,
-    is_convertible,
-    merge,
-    policy_layers,
-)
+from swr_keras.layers.conversion import merge
+from swr_keras.layers.layer_kinds import is_batch_norm, is_convertible
 from swr_keras.layers.masks import MASK, mask_bytes
 from swr_keras.layers.normalization import STATISTICS, TaskNormalization
 from swr_keras.layers.reparametrized import ReparametrizedLayer
+from swr_keras.layers.reparametrized_model import frozen_layers, policy_layers
 from swr_keras.layers.units import channel_bytes, folded_norms, kernel_bytes
 
 _FLOAT32_BYTES = 4

@@ -2,113 +2,48 @@
 
 import logging
 import numbers
-from collections.abc import Collection
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
-from swr_keras.graph import (
-    clone,
-    copy_layer,
-    copy_weights,
-    is_graph,
-    live_config,
-    walk,
-)
-from swr_keras.layers import normalization
-from swr_keras.layers import reparametrized as swr
+from swr_keras.graph import clone, copy_layer, copy_weights, live_config, walk
+from swr_keras.layers.base import check_base
 from swr_keras.layers.extension import Extension
-from swr_keras.layers.output_path import calls_after, last_with_weights
+from swr_keras.layers.head import calls_after, find_head
+from swr_keras.layers.layer_kinds import (
+    NORMALIZATION,
+    PLAIN,
+    REPARAMETRIZED,
+    is_convertible,
+    is_plain,
+)
+from swr_keras.layers.normalization import TaskNormalization, check_mode
 from swr_keras.layers.replicas import BatchNormalizationOverReplicas
+from swr_keras.layers.reparametrized import ReparametrizedLayer
+from swr_keras.layers.reparametrized_model import (
+    frozen_layers,
+    gates,
+    open_gates,
+    policy_layers,
+    task_variables,
+)
+
+__all__ = [
+    "find_head",
+    "frozen_layers",
+    "gates",
+    "merge",
+    "open_gates",
+    "policy_layers",
+    "reparametrize",
+    "task_variables",
+]
 
 logger = logging.getLogger(__name__)
 
-_REPARAMETRIZED: dict[Any, Any] = {
-    keras.layers.Dense: swr.SWRDense,
-    keras.layers.Conv1D: swr.SWRConv1D,
-    keras.layers.Conv2D: swr.SWRConv2D,
-    keras.layers.Conv3D: swr.SWRConv3D,
-    keras.layers.Conv1DTranspose: swr.SWRConv1DTranspose,
-    keras.layers.Conv2DTranspose: swr.SWRConv2DTranspose,
-    keras.layers.Conv3DTranspose: swr.SWRConv3DTranspose,
-    keras.layers.DepthwiseConv1D: swr.SWRDepthwiseConv1D,
-    keras.layers.DepthwiseConv2D: swr.SWRDepthwiseConv2D,
-    keras.layers.SeparableConv1D: swr.SWRSeparableConv1D,
-    keras.layers.SeparableConv2D: swr.SWRSeparableConv2D,
-}
-_NORMALIZATION: dict[Any, Any] = {
-    keras.layers.BatchNormalization: normalization.SWRBatchNormalization,
-    BatchNormalizationOverReplicas: normalization.SWRBatchNormalization,
-    normalization.FusedBatchNormalization: normalization.SWRFusedBatchNormalization,
-    normalization.SubSpectralNormalization: normalization.SWRSubSpectralNormalization,
-}
 _KERAS_NORM: Any = keras.layers.BatchNormalization
-_PLAIN = {swr_class: plain for plain, swr_class in (_REPARAMETRIZED | _NORMALIZATION).items()} | {
-    BatchNormalizationOverReplicas: keras.layers.BatchNormalization,
-    normalization.SWRBatchNormalization: keras.layers.BatchNormalization,
-    normalization.SWRFusedBatchNormalization: keras.layers.BatchNormalization,
-}
-
-
-def policy_layers(model: keras.Model) -> dict[str, swr.ReparametrizedLayer]:
-    """Returns the reparametrized layers of a model by path, in the order of the model."""
-    return {
-        path: layer for path, layer in walk(model) if isinstance(layer, swr.ReparametrizedLayer)
-    }
-
-
-def gates(model: keras.Model) -> dict[str, keras.Variable]:
-    """Returns the gates of a reparametrized model by the path of their layer."""
-    found = {path: getattr(layer, "gate", None) for path, layer in walk(model)}
-    return {path: gate for path, gate in found.items() if gate is not None}
-
-
-def open_gates(model: keras.Model, paths: Collection[str], *, for_good: bool = True) -> None:
-    """Opens the gates of the layers at these paths and closes all others.
-
-    Args:
-        model: What `reparametrize` returned.
-        paths: Paths of layers, batch norm of mode `"owned"` among them.
-        for_good: Whether batch norm computes only what its gate says; else gates can be drawn at
-            each call.
-    """
-    for path, layer in walk(model):
-        is_open = path in paths
-        if isinstance(layer, swr.ReparametrizedLayer):
-            layer.gate.assign(float(is_open))
-            for delta in layer.delta.values():
-                delta.trainable = is_open
-        elif getattr(layer, "mode", None) == "owned":
-            layer.decide(is_open, for_good=for_good)
-
-
-def task_variables(
-    model: keras.Model, head: str, open_layers: Collection[str]
-) -> dict[str, keras.Variable]:
-    """Returns every variable of a reparametrized model that is the task's, by layer path and name.
-
-    These are the deltas of open layers, the head, the layers of an extension, and what the batch
-    norm mode leaves to the task.
-
-    Args:
-        model: What `reparametrize` returned.
-        head: Path of its new head.
-        open_layers: Paths of the layers whose gate is open.
-    """
-    variables: dict[str, keras.Variable] = {}
-    for path, layer in walk(model):
-        if path == head or _is_plain(layer):
-            own = {variable.name: variable for variable in layer.weights}
-        elif isinstance(layer, normalization.TaskNormalization):
-            own = layer.task_variables()
-        elif path in open_layers:
-            own = {f"{name}_delta": delta for name, delta in layer.delta.items()}
-        else:
-            own = {}
-        variables |= {f"{path}/{name}": variable for name, variable in own.items()}
-    return variables
 
 
 def reparametrize(
@@ -144,8 +79,8 @@ def reparametrize(
             to convert or one that changes frozen weights, if the head or `num_classes` is not one,
             or if the extension doesn't suit it.
     """
-    normalization.check_mode(batch_norm)
-    _check_base(base)
+    check_mode(batch_norm)
+    check_base(base)
     _check_num_classes(num_classes)
     added: frozenset[int] = frozenset()
     if extension is not None:
@@ -160,7 +95,7 @@ def reparametrize(
     def convert(layer):
         # A base frozen by `trainable = False` says so in the configuration of each layer.
         config = {**live_config(layer), "trainable": True}
-        if id(layer) in added and _is_plain(layer):
+        if id(layer) in added and is_plain(layer):
             kind = BatchNormalizationOverReplicas if type(layer) is _KERAS_NORM else layer
             return kind.from_config(config)
         if layer is new_head:
@@ -168,36 +103,28 @@ def reparametrize(
                 config["units" if "units" in config else "filters"] = num_classes
             return layer.from_config(_without_lora(config))
         if is_convertible(layer):
-            return _REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
-        if type(layer) in _NORMALIZATION:
-            return _NORMALIZATION[type(layer)].from_config({**config, "mode": batch_norm})
+            return REPARAMETRIZED[type(layer)].from_config(_without_lora(config))
+        if type(layer) in NORMALIZATION:
+            return NORMALIZATION[type(layer)].from_config({**config, "mode": batch_norm})
         return copy_layer(layer)
 
     def fill(source, target):
-        if isinstance(target, swr.ReparametrizedLayer):
+        if isinstance(target, ReparametrizedLayer):
             for name, frozen in target.frozen.items():
                 frozen.assign(getattr(source, name))
-        elif isinstance(target, normalization.TaskNormalization):
+        elif isinstance(target, TaskNormalization):
             target.start_from(source)
         elif source is not new_head:
             copy_weights(source, target)
 
-    cause = None
     try:
         model = clone(base, convert, fill)
-        fits = not resized or model.outputs[0].shape[-1] == num_classes
     except ValueError as error:
         if not resized:
             raise
-        fits, cause = False, error
-    if not fits:
-        raise ValueError(
-            f"A head '{head}' of {num_classes} outputs does not fit '{base.name}', which has "
-            f"{base.outputs[0].shape[-1]}: what comes after it fixes the number of classes. "
-            f"Received: {calls_after(base, str(head))} between the head and the output. Keep the "
-            "number of classes, name another layer by `head=`, or rebuild the model with its head "
-            "last."
-        ) from cause
+        raise _head_does_not_fit(base, head, num_classes) from error
+    if resized and model.outputs[0].shape[-1] != num_classes:
+        raise _head_does_not_fit(base, head, num_classes)
     if not policy_layers(model):
         raise ValueError(
             f"Model '{base.name}' has no layer that can be reparametrized (Dense or a convolution "
@@ -209,60 +136,6 @@ def reparametrize(
     if unknown:
         logger.warning("These layers can't be reparametrized and stay frozen: %s", list(unknown))
     return model
-
-
-def find_head(base: keras.Model, head: str | None = None) -> str:
-    """Returns the path of the layer that gives one output a class.
-
-    Args:
-        base: A Functional or Sequential model.
-        head: Path of a Dense or convolution layer; by default the one that the output is computed
-            from by nothing but batch norm and layers without weights.
-
-    Raises:
-        ValueError: If `base` is subclassed, not built or reparametrized already, if there is no
-            such layer or several, or if it is of another class.
-    """
-    _check_base(base)
-    weighted = {path: layer for path, layer in walk(base) if layer.weights}
-    if not weighted or (head is not None and head not in weighted):
-        raise ValueError(
-            f"`head` must name a layer with weights. Received: head={head!r}; model "
-            f"'{base.name}' has {list(weighted)}."
-        )
-    found = [head] if head else last_with_weights(base, ignored=tuple(_NORMALIZATION))
-    if len(found) != 1:
-        raise ValueError(
-            f"The output of a classifier must come from one head. Received: '{base.name}', whose "
-            f"output is computed from {found}. Name the one to train anew by `head=`, or "
-            "rebuild the model with one."
-        )
-    (path,) = found
-    layer = weighted[path]
-    if not is_convertible(layer) or not (hasattr(layer, "units") or hasattr(layer, "filters")):
-        raise ValueError(
-            f"The head must be a Dense or convolution layer. Received: '{path}', a "
-            f"{type(layer).__name__}. Name the head by `head=`."
-        )
-    return path
-
-
-def is_batch_norm(layer: keras.layers.Layer) -> bool:
-    """Whether `reparametrize` gives a layer a batch norm mode, or did."""
-    return type(layer) in _NORMALIZATION or isinstance(layer, normalization.TaskNormalization)
-
-
-def frozen_layers(model: keras.Model) -> dict[str, keras.Layer]:
-    """Returns the layers of a reparametrized model that have weights but no delta, by path.
-
-    These are of classes that `reparametrize` doesn't know; batch norm and what is the task's in
-    whole, the head and the layers of an extension, aren't listed.
-    """
-    return {
-        path: layer
-        for path, layer in walk(model)
-        if layer.weights and not is_batch_norm(layer) and not is_convertible(layer)
-    }
 
 
 def merge(model: keras.Model, *, check_on=None) -> keras.Model:
@@ -286,18 +159,18 @@ def merge(model: keras.Model, *, check_on=None) -> keras.Model:
     """
 
     def convert(layer):
-        if type(layer) not in _PLAIN:
+        if type(layer) not in PLAIN:
             return copy_layer(layer)
         config = live_config(layer)
         config.pop("mode", None)
-        return _PLAIN[type(layer)].from_config(config)
+        return PLAIN[type(layer)].from_config(config)
 
     def fill(source, target):
-        if isinstance(source, swr.ReparametrizedLayer):
+        if isinstance(source, ReparametrizedLayer):
             for name, value in source.merged_weights().items():
                 variable = next(v for v in target.weights if v.name == name)
                 variable.assign(value)
-        elif isinstance(source, normalization.TaskNormalization):
+        elif isinstance(source, TaskNormalization):
             source.give_to(target)
         else:
             copy_weights(source, target)
@@ -321,26 +194,12 @@ def _check_parity(model, merged, inputs):
             )
 
 
-def is_convertible(layer: keras.layers.Layer) -> bool:
-    """Whether a layer is of a class that `reparametrize` gives a delta, or has one."""
-    if isinstance(layer, swr.ReparametrizedLayer):
-        return True
-    return type(layer) in _REPARAMETRIZED and not layer.quantization_mode
-
-
-def _is_plain(layer):
-    """Whether a layer of a reparametrized model is the task's in whole: it is as Keras has it."""
-    return (type(layer) in _REPARAMETRIZED and is_convertible(layer)) or (
-        type(layer) in _NORMALIZATION
-    )
-
-
 def _extended(base, extension):
     """Returns the base with the layers of an extension, and the ids of these."""
     extended, own = extension.extend(base), dict(walk(base))
     added = {path: layer for path, layer in walk(extended) if path not in own}
     for path, layer in added.items():
-        if layer.weights and not _is_plain(layer):
+        if layer.weights and not is_plain(layer):
             raise ValueError(
                 f"A task can own dense layers, convolutions and batch norm. Received: '{path}', a "
                 f"{type(layer).__name__}, that an extension adds to '{base.name}'. Choose blocks "
@@ -349,29 +208,18 @@ def _extended(base, extension):
     return extended, frozenset(map(id, added.values()))
 
 
+def _head_does_not_fit(base, head, num_classes):
+    return ValueError(
+        f"A head '{head}' of {num_classes} outputs does not fit '{base.name}', which has "
+        f"{base.outputs[0].shape[-1]}: what comes after it fixes the number of classes. "
+        f"Received: {calls_after(base, head)} between the head and the output. Keep the number of "
+        "classes, name another layer by `head=`, or rebuild the model with its head last."
+    )
+
+
 def _without_lora(config):
     left_out = ("lora_rank", "lora_alpha", "quantization_config")
     return {key: value for key, value in config.items() if key not in left_out}
-
-
-def _check_base(base):
-    if not isinstance(base, keras.Model) or not is_graph(base) or not base.built:
-        raise ValueError(
-            "The base must be a Functional or Sequential model with its input shape known. "
-            f"Received: {base} of type {type(base).__name__}. Rebuild a subclassed model with "
-            "`keras.Model(inputs, outputs)`; give a Sequential model an `Input` or build it."
-        )
-    if policy_layers(base):
-        raise ValueError(
-            f"Model '{base.name}' is reparametrized already: {list(policy_layers(base))[:3]}... "
-            "Call `merge` on it first."
-        )
-    for path, layer in walk(base):
-        if isinstance(layer, keras.layers.SpectralNormalization):
-            raise ValueError(
-                f"Layer '{path}' is a SpectralNormalization, which changes the kernel in training "
-                "even when frozen. Rebuild the base with the layer inside it in its place."
-            )
 
 
 def _check_num_classes(num_classes):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from swr_keras.layers.conversion import policy_layers
+from swr_keras.layers.reparametrized_model import policy_layers
 
 MASK = "_mask"
 """What the name of a mask ends in, where that of a delta ends in `_delta`."""

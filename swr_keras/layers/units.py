@@ -9,7 +9,8 @@ import keras
 from keras import layers
 
 from swr_keras.graph import structure, symbolic, walk
-from swr_keras.layers.conversion import find_head, is_batch_norm, is_convertible
+from swr_keras.layers.head import find_head
+from swr_keras.layers.layer_kinds import is_batch_norm, is_convertible
 from swr_keras.layers.normalization import SubSpectralNormalization
 
 # A channel of a convolution as a table in C: 16 bits of bias, 16 bits of scale.

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from swr_keras.graph import walk
-from swr_keras.layers.conversion import open_gates, reparametrize, task_variables
+from swr_keras.layers.conversion import reparametrize
 from swr_keras.layers.extension import Extension
 from swr_keras.layers.extension_kinds import extension_from_dict
 from swr_keras.layers.masks import with_deltas
+from swr_keras.layers.reparametrized_model import open_gates, task_variables
 from swr_keras.layers.units import layers_of, policy_units
 from swr_keras.policy.policy import Policy
 from swr_keras.tensors import read_tensors, write_tensors

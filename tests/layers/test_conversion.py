@@ -4,7 +4,8 @@ import pytest
 from keras import layers
 
 import swr_keras as swr
-from swr_keras.layers.conversion import find_head, frozen_layers, policy_layers
+from swr_keras.layers.head import find_head
+from swr_keras.layers.reparametrized_model import frozen_layers, policy_layers
 
 
 def sequential():
