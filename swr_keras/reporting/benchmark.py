@@ -9,7 +9,8 @@ from swr_keras.jobs.benchmark_results import MULTILINGUAL, BenchmarkResults, Row
 from swr_keras.jobs.benchmark_table import SPLITS, Table, ablations_tables, methods_table
 from swr_keras.jobs.result import SWR
 from swr_keras.reporting import benchmark_figures as figures
-from swr_keras.reporting.figures import Arm, Picture
+from swr_keras.reporting.arm_figure import Arm
+from swr_keras.reporting.figures import Picture
 from swr_keras.reporting.template import render
 
 _TEMPLATE = "benchmark.html.jinja"

@@ -6,21 +6,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    PercentFormatter,
-)
 
-from swr_keras.reporting.figures import COLOURS, STYLE, Arm, Picture, as_picture, legible
+from swr_keras.reporting.arm_figure import MARKERS, Arm, draw_arms
+from swr_keras.reporting.figures import COLOURS, STYLE, Picture, as_picture, legible
 
-_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _OURS, _GREY, _PALE = COLOURS[0], "#666666", "#d9d9d9"
 _OTHERS = (*COLOURS[1:], "#56b4e9", "#000000", "#999999")
 _OPEN = 0.5
-_WIDE = 50  # From here on, labels of 1, 2 and 5 would touch.
 
 
 def all_methods(arms: Sequence[Arm], level: float | None, title: str) -> Picture:
@@ -35,32 +27,11 @@ def all_methods(arms: Sequence[Arm], level: float | None, title: str) -> Picture
         figure = Figure((7.0, 4.2))
         axes = figure.subplots()
         figure.subplots_adjust(left=0.08, right=0.68, bottom=0.12, top=0.93)
-        for number, arm in enumerate(arms):
-            x, y = zip(*sorted(arm.points), strict=True)
-            axes.plot(
-                x,
-                y,
-                color=_OURS if arm.is_ours else _OTHERS[number % len(_OTHERS)],
-                linewidth=2.0 if arm.is_ours else 0.9,
-                marker="o" if arm.is_ours else _MARKERS[number % len(_MARKERS)],
-                markersize=7 if arm.is_ours else 5,
-                label=legible(arm.name),
-                zorder=3 if arm.is_ours else 2,
-            )
+        draw_arms(axes, arms, _OTHERS)
         if level is not None:
             axes.axhline(level, color=_GREY, linestyle="--", linewidth=1, label="multi-lingual")
-        axes.set_xscale("log")
-        sizes = [size for arm in arms for size, _ in arm.points]
-        is_wide = max(sizes) > _WIDE * min(sizes)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if is_wide else (1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=7))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
         axes.set_xlabel("bytes of flash that one more task takes, mean over tasks")
         axes.set_title(f"{legible(title)}: test accuracy, mean over tasks", fontsize=9)
-        axes.margins(x=0.08, y=0.08)
-        axes.grid(color=_PALE, linewidth=0.5)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7)
         return as_picture(figure, f"Test accuracy of {title} by bytes of flash", min_inches=5.0)
 
@@ -86,7 +57,7 @@ def achieved_costs(searches: Mapping[str, Sequence[Mapping[str, Any]]], title: s
                     achieved[costs > 0],
                     color=COLOURS[number % len(COLOURS)],
                     linewidth=1.5,
-                    marker=_MARKERS[number % len(_MARKERS)],
+                    marker=MARKERS[number % len(MARKERS)],
                     markersize=3,
                     label=legible(name),
                 )

@@ -13,10 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
     MaxNLocator,
-    NullFormatter,
     PercentFormatter,
 )
 
@@ -52,7 +49,6 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
 }
-_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 _METADATA = ("Creator", "Date", "Format", "Type")
 _PIXELS_PER_INCH = 96
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -72,58 +68,6 @@ class Picture:
     alt: str
     width: int
     min_width: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """A method in `accuracy_per_byte`.
-
-    Attributes:
-        name: Its name.
-        points: Bytes of flash and accuracy in [0, 1], one or more.
-        is_ours: Whether it is the one that the page is about.
-    """
-
-    name: str
-    points: Sequence[tuple[float, float]]
-    is_ours: bool
-
-
-def accuracy_per_byte(arms: Sequence[Arm], title: str) -> Picture:
-    """Draws test accuracy against the bytes of flash that one more task takes.
-
-    Args:
-        arms: The methods.
-        title: The task.
-    """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((5.2, 3.2))
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.11, right=0.97, bottom=0.14, top=0.91)
-        for number, arm in enumerate(arms):
-            x, y = zip(*sorted(arm.points), strict=True)
-            axes.plot(
-                x,
-                y,
-                color=_BLUE if arm.is_ours else _GREY,
-                linewidth=1.5 if arm.is_ours else 0.8,
-                marker="o" if arm.is_ours else _MARKERS[number % len(_MARKERS)],
-                markersize=6 if arm.is_ours else 5,
-                label=arm.name,
-                zorder=3 if arm.is_ours else 2,
-            )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set_xlabel("bytes of flash that one more task takes")
-        axes.set_title(f"{legible(title)}: test accuracy", fontsize=9)
-        axes.margins(x=0.08, y=0.08)
-        axes.grid(color=_PALE, linewidth=0.5)
-        axes.legend(loc="lower right", fontsize=7)
-        return as_picture(figure, f"Test accuracy of {title} by bytes of flash", min_inches=3.4)
 
 
 def learning_curves(history: dict[str, list[float]], title: str) -> Picture:

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from swr_keras.jobs.result import CLASSIFIER, FINE_TUNING, SWR, Result
 from swr_keras.jobs.run import Run, TaskFacts
-from swr_keras.reporting.figures import Arm
+from swr_keras.reporting.arm_figure import Arm
 from swr_keras.reporting.intervals import difference_interval, wilson_interval
 
 INT8 = f"{SWR} int8"

@@ -7,6 +7,7 @@ from statistics import fmean
 from swr_keras.jobs.result import LOSSES, SWR, Result
 from swr_keras.jobs.run import Run, TaskFacts
 from swr_keras.reporting import figures
+from swr_keras.reporting.arm_figure import accuracy_per_byte
 from swr_keras.reporting.confusion import (
     Mistake,
     TrueClass,
@@ -80,7 +81,7 @@ def task_view(run: Run, task: TaskFacts) -> TaskView:
     search = run.search(task.name)
     return TaskView(
         facts=task,
-        per_byte=figures.accuracy_per_byte(compared, task.name) if compared else None,
+        per_byte=accuracy_per_byte(compared, task.name) if compared else None,
         verdict=verdict(run, task),
         rows=results_table(run, task),
         choices=_choices(run, task),
