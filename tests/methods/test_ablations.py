@@ -32,22 +32,6 @@ def train(method, base, task, **options):
     return method.train(base, task, target_cost=COST, seed=3, verbose=0, **options)
 
 
-@pytest.fixture(scope="module")
-def trained(arrays, small_base):
-    """Gives a base, its weights from before, and the model and logs of an ablation."""
-    done = {}
-
-    def give(name):
-        if name not in done:
-            base = small_base()
-            before = base.get_weights()
-            task = GivenData(base, *arrays, num_classes=3)
-            done[name] = base, before, *train(ABLATIONS[name], base, task)
-        return done[name]
-
-    return give
-
-
 @pytest.mark.parametrize(
     ("name", "row"),
     [
@@ -83,55 +67,10 @@ def flattened(values, prefix=""):
     return found
 
 
-@every_ablation
-def test_the_base_stays_and_the_cost_is_kept(name, trained):
-    base, before, model, _ = trained(name)
-    for old, new in zip(before, base.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert 0 < model.policy.achieved_cost <= COST
-
-
-@every_ablation
-def test_open_layers_alone_are_the_tasks_and_pack_and_merge_give_the_same(
-    name, trained, arrays, tmp_path
-):
-    base, _, model, _ = trained(name)
-    pack = model.pack()
-    deltas = {path.split("/")[0] for path in pack.arrays if path.endswith("_delta")}
-    assert deltas == set(model.policy.selected_layers)
-    assert all(np.any(array) for path, array in pack.arrays.items() if path.endswith("kernel"))
-    x = arrays[0][:8]
-    model.merge(check_on=x)
-    pack.save(tmp_path / "pack")
-    again = swr.TaskPack.load(tmp_path / "pack").on(base)
-    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
-
-
-@pytest.mark.parametrize("name", ["not-staged", "supernet-weight", "without-supernet"])
-def test_the_same_seed_gives_the_same_model(name, trained, base, task):
-    again, _ = train(ABLATIONS[name], base, task)
-    assert_same(again.pack(), trained(name)[2].pack())
-
-
-def assert_same(pack, other):
-    assert pack.policy == other.policy
-    for name, array in pack.arrays.items():
-        np.testing.assert_array_equal(array, other.arrays[name], name)
-
-
 class _Stop(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 1:
             raise KeyboardInterrupt
-
-
-def test_one_training_goes_on_where_it_was_stopped(trained, base, task, tmp_path):
-    state = tmp_path / "state.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        train(NOT_STAGED, base, task, state=state, callbacks=[_Stop()])
-    model, logs = train(NOT_STAGED, base, task, state=state)
-    assert_same(model.pack(), trained("not-staged")[2].pack())
-    assert len(logs) == FIT.epochs
 
 
 def test_a_joint_search_goes_on_where_it_was_stopped(base, task, tmp_path):
@@ -183,8 +122,8 @@ def test_a_start_that_lacks_something_is_refused(base):
         np.testing.assert_array_equal(old, new)
 
 
-def test_one_training_is_of_the_length_that_fit_says(trained):
-    _, _, model, logs = trained("not-staged")
+def test_one_training_is_of_the_length_that_fit_says(base, task):
+    model, logs = train(NOT_STAGED, base, task)
     assert len(logs) == FIT.epochs
     assert model.policy.target_cost == COST
     assert {"task_loss", "cost_loss", "accuracy"} <= logs[0].keys()

@@ -9,7 +9,7 @@ import pytest
 
 import swr_keras as swr
 from swr_keras.graph import walk
-from swr_keras.layers.conversion import is_batch_norm
+from swr_keras.layers.layer_kinds import is_batch_norm
 from swr_keras.layers.units import channel_bytes, kernel_bytes
 from swr_keras.methods import (
     SWR,
@@ -28,6 +28,7 @@ from swr_keras.methods import (
     ResidualAdapter,
     SparseUpdate,
     SpotTune,
+    ablations,
 )
 from swr_keras.training.fit import Fit, SearchFit
 from swr_keras.training.given_data import GivenData
@@ -75,10 +76,19 @@ BASES = {
 }
 SLOW = ("bcresnet", "res15")
 
-every_base = pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow if k in SLOW else ()) for k in BASES]
+ABLATIONS = ablations(METHODS[0])
+NAMED = {**{method.name: method for method in METHODS}, **ABLATIONS}
+every_method = pytest.mark.parametrize("method", NAMED.values(), ids=NAMED)
+every_case = pytest.mark.parametrize(
+    ("method", "kind"),
+    [
+        pytest.param(
+            method, kind, id=f"{name}-{kind}", marks=pytest.mark.slow if kind in SLOW else ()
+        )
+        for name, method in NAMED.items()
+        for kind in (("tiny",) if name in ABLATIONS else BASES)
+    ],
 )
-every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
 
 @dataclasses.dataclass
@@ -156,8 +166,7 @@ def adapted():
     return give
 
 
-@every_base
-@every_method
+@every_case
 def test_the_base_stays_and_only_what_a_task_owns_moves(method, kind, adapted):
     found = adapted(method, kind)
     model = found.model
@@ -180,8 +189,7 @@ def derived(model):
     return [each for each in model.variables if each.path.endswith(names)] if names else []
 
 
-@every_base
-@every_method
+@every_case
 def test_gradients_reach_everything_that_is_trained(method, kind, adapted):
     found = adapted(method, kind)
     own = found.model.task_variables()
@@ -191,8 +199,7 @@ def test_gradients_reach_everything_that_is_trained(method, kind, adapted):
         assert np.any(moved), names.get(id(variable), variable.path)
 
 
-@every_base
-@every_method
+@every_case
 def test_a_cost_is_kept(method, kind, adapted):
     policy = adapted(method, kind).model.policy
     if method.needs_cost:
@@ -200,8 +207,7 @@ def test_a_cost_is_kept(method, kind, adapted):
     assert policy.cost == method.cost
 
 
-@every_base
-@every_method
+@every_case
 def test_the_merged_model_has_the_outputs_of_the_task_and_the_shape_of_the_base_if_it_adds_nothing(
     method, kind, adapted
 ):
@@ -215,8 +221,7 @@ def test_the_merged_model_has_the_outputs_of_the_task_and_the_shape_of_the_base_
     assert swr.summary(merged).multiplies < swr.summary(found.base).multiplies
 
 
-@every_base
-@every_method
+@every_case
 def test_the_pack_gives_the_same_outputs(method, kind, adapted, tmp_path):
     found = adapted(method, kind)
     outputs = found.model.predict(found.x, verbose=0)
@@ -231,8 +236,7 @@ def test_the_pack_gives_the_same_outputs(method, kind, adapted, tmp_path):
         np.testing.assert_array_equal(restored.arrays[name], array)
 
 
-@every_base
-@every_method
+@every_case
 def test_what_is_counted_is_what_the_pack_holds(method, kind, adapted):
     model = adapted(method, kind).model
     found = swr.summary(model)
