@@ -20,7 +20,6 @@ from swr_keras.layers.layer_kinds import (
     is_plain,
 )
 from swr_keras.layers.normalization import TaskNormalization, check_mode
-from swr_keras.layers.replicas import BatchNormalizationOverReplicas
 from swr_keras.layers.reparametrized import ReparametrizedLayer
 from swr_keras.layers.reparametrized_model import (
     frozen_layers,
@@ -29,6 +28,7 @@ from swr_keras.layers.reparametrized_model import (
     policy_layers,
     task_variables,
 )
+from swr_keras.layers.replicas import BatchNormalizationOverReplicas
 
 __all__ = [
     "find_head",

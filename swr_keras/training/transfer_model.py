@@ -12,13 +12,13 @@ from swr_keras.graph import walk
 from swr_keras.layers.conversion import (
     find_head,
     gates,
-    is_batch_norm,
     merge,
     open_gates,
     reparametrize,
     task_variables,
 )
 from swr_keras.layers.extension import Extension
+from swr_keras.layers.layer_kinds import is_batch_norm
 from swr_keras.layers.normalization import STATISTICS
 from swr_keras.layers.units import layers_of, policy_units
 
