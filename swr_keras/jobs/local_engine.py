@@ -15,6 +15,7 @@ _MOST_JOBS = 10
 
 _place: Place
 _load: Load
+_strategy: str
 
 
 class LocalEngine:
@@ -28,15 +29,23 @@ class LocalEngine:
         load: Gives the task whose digest is a job's `data`; must be picklable.
         workers: Number of processes.
         threads: Threads of each. Results can differ in rounding by their number.
+        strategy: As for `run_job`; one process alone can have one.
         first: Does the jobs that need no other instead, where nothing can run beside these.
     """
 
     def __init__(
-        self, place: Place, load: Load, *, workers: int, threads: int, first: Engine | None = None
+        self,
+        place: Place,
+        load: Load,
+        *,
+        workers: int,
+        threads: int,
+        strategy: str = "none",
+        first: Engine | None = None,
     ):
         self.slots = workers
         self._first = first
-        self._prepared = place, load, threads
+        self._prepared = place, load, threads, strategy
         self._lanes = [_Lane(self._prepared) for _ in range(workers)]
 
     def choose(self, ready: Sequence[Job]) -> Job:
@@ -101,11 +110,11 @@ class _Lane:
         self._pool.shutdown(cancel_futures=True)
 
 
-def _enter(place, load, threads):
-    global _place, _load
+def _enter(place, load, threads, strategy):
+    global _place, _load, _strategy
     enter_worker(threads)
-    _place, _load = place, load
+    _place, _load, _strategy = place, load, strategy
 
 
 def _do(job: Job) -> str | None:
-    return perform(job, _place, _load)
+    return perform(job, _place, _load, strategy=_strategy)

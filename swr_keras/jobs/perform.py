@@ -8,12 +8,20 @@ import traceback
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.peak_memory import forget_peak, peak_bytes
 from swr_keras.jobs.place import Load, Outcome, Place, PlaceWithTasks
+from swr_keras.jobs.training import run_job
 from swr_keras.jobs.versions import versions
 
 _LOGGED = 2
 
 
-def perform(job: Job, place: Place, load: Load, *, verbose: str | int | None = None) -> str | None:
+def perform(
+    job: Job,
+    place: Place,
+    load: Load,
+    *,
+    verbose: str | int | None = None,
+    strategy: str = "none",
+) -> str | None:
     """Does a job in a place, from where an attempt stopped, whatever this process did before.
 
     Args:
@@ -22,6 +30,7 @@ def perform(job: Job, place: Place, load: Load, *, verbose: str | int | None = N
         load: Gives its task.
         verbose: As for `keras.Model.fit`, where it may write to the terminal; with `None`, what it
             writes goes to its log.
+        strategy: As for `run_job`.
 
     Returns:
         Why it failed, as its log tells in full, or `None`.
@@ -34,7 +43,7 @@ def perform(job: Job, place: Place, load: Load, *, verbose: str | int | None = N
     try:
         with _written_to(log) if verbose is None else contextlib.nullcontext():
             shown = _LOGGED if verbose is None else verbose
-            result = job.run(PlaceWithTasks(place, load, shown))
+            result = run_job(job, PlaceWithTasks(place, load, shown), strategy)
     except Exception as error:
         with log.open("a", encoding="utf-8") as file:
             traceback.print_exc(file=file)

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 from collections.abc import Sequence
+from typing import Any
 
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.perform import perform
@@ -15,12 +16,16 @@ class SerialEngine:
         place: Where jobs are done.
         load: Gives the task whose digest is a job's `data`.
         verbose: As for `keras.Model.fit`.
+        strategy: As for `run_job`.
     """
 
     slots = 1
 
-    def __init__(self, place: Place, load: Load, *, verbose: str | int = "auto"):
-        self._place, self._load, self._verbose = place, load, verbose
+    def __init__(
+        self, place: Place, load: Load, *, verbose: str | int = "auto", strategy: str = "none"
+    ):
+        self._place, self._load = place, load
+        self._options: dict[str, Any] = {"verbose": verbose, "strategy": strategy}
         self._data: str | None = None
 
     def choose(self, ready: Sequence[Job]) -> Job:
@@ -29,7 +34,7 @@ class SerialEngine:
     def begin(self, job: Job) -> concurrent.futures.Future[str | None]:
         self._data = job.data
         future: concurrent.futures.Future[str | None] = concurrent.futures.Future()
-        future.set_result(perform(job, self._place, self._load, verbose=self._verbose))
+        future.set_result(perform(job, self._place, self._load, **self._options))
         return future
 
     def end(self, job: Job, future: concurrent.futures.Future[str | None]) -> str | None:

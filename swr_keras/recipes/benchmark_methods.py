@@ -103,7 +103,7 @@ def make(name: str, shared: Shared, learning_rate: float | None) -> list[Method]
     Args:
         name: One of `METHODS`.
         shared: What the methods have in common.
-        learning_rate: Adam's first rate, of a super-net too; `None` for that of `shared`.
+        learning_rate: The first rate, of a super-net too; `None` for that of `shared`.
     """
     if learning_rate is not None:
         shared = dataclasses.replace(shared, swr=_at_rate(shared.swr, learning_rate))

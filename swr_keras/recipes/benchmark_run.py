@@ -89,7 +89,13 @@ def _do(
 def _engine(settings: BenchmarkSettings, store: JobStore, source: TaskSource) -> Engine:
     if settings.engine == "ray":
         return RayEngine(store, source.task, address=settings.address, threads=settings.threads)
-    return LocalEngine(store, source.task, workers=settings.processes, threads=settings.threads)
+    return LocalEngine(
+        store,
+        source.task,
+        workers=settings.processes,
+        threads=settings.threads,
+        strategy=settings.devices.strategy,
+    )
 
 
 def _results(store: JobStore, jobs: Sequence[PlannedJob]) -> Mapping[str, Result]:

@@ -59,7 +59,7 @@ class BenchmarkSettings(Settings, abc.ABC):
     )
     learning_rates: tuple[str, ...] = setting(
         (),
-        "Adam's first rate of single methods, as <method>=<rate>, comma-separated; ablations of "
+        "First rate of single methods, as <method>=<rate>, comma-separated; ablations of "
         "SWR have SWR's, unless told otherwise. Default: --learning_rate.",
     )
     tune: tuple[float, ...] = setting(
@@ -68,6 +68,7 @@ class BenchmarkSettings(Settings, abc.ABC):
         "one that is best on validation examples: the mean over the tasks of the first seed (and "
         "fold), at the first cost, for each backbone. The test examples have no say in it.",
     )
+    devices: concerns.Devices = concerns.Devices()
     engine: str = setting(
         "local", "Where jobs are done: here, or on a Ray cluster.", choices=ENGINES
     )
@@ -76,7 +77,8 @@ class BenchmarkSettings(Settings, abc.ABC):
     )
     workers: int | None = setting(
         None,
-        "Processes of the engine 'local'. Default: one for each --threads cores.",
+        "Processes of the engine 'local'. Default: one for each --threads cores; with a --strategy "
+        "one.",
         at_least=1,
     )
     threads: int = setting(
@@ -116,6 +118,12 @@ class BenchmarkSettings(Settings, abc.ABC):
                 f"`address` is for engine='ray'. Received: address={self.address!r}, "
                 f"engine={self.engine!r}."
             )
+        self.devices.check_workers(self.workers)
+        if self.devices.strategy != "none" and self.engine == "ray":
+            raise ValueError(
+                "A strategy is for the devices of this computer, and for engine='local'. Received: "
+                f"strategy={self.devices.strategy!r}, engine='ray'."
+            )
         self.rates()
 
     @property
@@ -126,7 +134,8 @@ class BenchmarkSettings(Settings, abc.ABC):
     @property
     def processes(self) -> int:
         """Number of processes of the engine 'local'."""
-        return self.workers or max(1, (os.cpu_count() or 1) // self.threads)
+        alone = self.devices.strategy != "none"
+        return 1 if alone else self.workers or max(1, (os.cpu_count() or 1) // self.threads)
 
     def rates(self) -> dict[str, float]:
         """Returns the rates of single methods by their names.

@@ -28,8 +28,6 @@ from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import render_report
 
-_MOST_WORKERS = 4
-
 _FILES = {
     "base.keras": "the base that all tasks share; base.json has its class names",
     "results.json": "everything that was measured",
@@ -113,8 +111,9 @@ def _do(
 
 def _engine(settings: KwsSettings, folder: RunFolder, known: dict[str, KeywordTask]) -> Engine:
     load = known.__getitem__
-    here = SerialEngine(folder, load, verbose=1 if sys.stdout.isatty() else 2)
-    workers = settings.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+    verbose, strategy = 1 if sys.stdout.isatty() else 2, settings.devices.strategy
+    here = SerialEngine(folder, load, verbose=verbose, strategy=strategy)
+    workers = settings.processes
     if workers == 1:
         return here
     threads = max(1, (os.cpu_count() or 1) // workers)

@@ -1,6 +1,7 @@
 """What the keyword-spotting recipe is asked to do."""
 
 import dataclasses
+import os
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ from swr_keras.recipes.settings import Settings, setting
 from swr_keras.recipes.training_settings import base_fit, swr, task_fit
 from swr_keras.training.fit import Fit, usual_learning_rate
 
+_MOST_WORKERS = 4
 _WARMED = "micro_frontend"
 FEATURES = ("log_mel", "mfcc", _WARMED)
 _SYNTHETIC_NOISE: dict[str, Any] = {
@@ -52,11 +54,12 @@ class KwsSettings(Settings):
     search: concerns.Search = concerns.Search()
     controls: concerns.Controls = concerns.Controls()
     int8: concerns.Int8 = concerns.Int8()
+    devices: concerns.Devices = concerns.Devices()
     seed: int = setting(0, "Seed of everything random.", at_least=0)
     workers: int | None = setting(
         None,
         "Processes that train side by side; 1 for one after the other, with the progress of each. "
-        "Default: one a core, four at most.",
+        "Default: one a core, four at most; with a --strategy one.",
         at_least=1,
     )
     output_dir: str = setting(
@@ -65,6 +68,7 @@ class KwsSettings(Settings):
 
     def __post_init__(self):
         super().__post_init__()
+        self.devices.check_workers(self.workers)
         if self.warm_up_seconds and (self.features != _WARMED or self.base.pretrained):
             raise ValueError(
                 f"`warm_up_seconds` is for features={_WARMED!r}, which remember what they heard. "
@@ -79,7 +83,8 @@ class KwsSettings(Settings):
             base: The base, once it is known.
         """
         if base is not None and self.transfer.learning_rate is None:
-            transfer = dataclasses.replace(self.transfer, learning_rate=usual_learning_rate(base))
+            rate = usual_learning_rate(base, self.transfer.optimizer)
+            transfer = dataclasses.replace(self.transfer, learning_rate=rate)
             return dataclasses.replace(self, transfer=transfer).resolved()
         if self.corpora.data_dir is not None:
             return self
@@ -105,6 +110,12 @@ class KwsSettings(Settings):
             test_snr_db=self.noise.test_snr_db,
             held_out_noise=self.noise.held_out_noise,
         )
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that train side by side."""
+        alone = self.devices.strategy != "none"
+        return 1 if alone else self.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
 
     @property
     def base_fit(self) -> Fit:

@@ -13,6 +13,8 @@ from swr_keras.audio.long_clips import LONG_CLIPS
 from swr_keras.audio.splits import SPLIT_BY, Fold
 from swr_keras.layers.normalization import TaskNormalization
 from swr_keras.policy.policy import COSTS, READINGS, check_target_cost
+from swr_keras.training.distribution import STRATEGIES
+from swr_keras.training.optimizers import OPTIMIZERS
 
 Range = tuple[float, float]
 
@@ -276,16 +278,36 @@ class Transfer(Settings):
     batch_size: int = setting(64, "Examples a batch.", at_least=2)
     learning_rate: float | None = setting(
         None,
-        "Adam's first rate for super-nets and task models. Default: 0.02; for a base of more than "
-        "100,000 parameters 0.001.",
+        "First rate for super-nets and task models. Default: 0.01 with SGD; with Adam 0.02, for a "
+        "base of more than 100,000 parameters 0.001.",
         at_least=0,
     )
-    classifier_learning_rate: float = setting(
-        1e-2, "Adam's first rate for classifier-only.", at_least=0
+    classifier_learning_rate: float = setting(1e-2, "First rate for classifier-only.", at_least=0)
+    optimizer: str = setting(
+        "adam",
+        "Optimizer of super-nets and task models; SGD has a momentum of 0.9. Policy networks are "
+        "trained by Adam.",
+        choices=OPTIMIZERS,
+    )
+    weight_decay: float = setting(
+        0.0,
+        "Weight decay of super-nets and task models, which pulls what a task changes towards the "
+        "base, and its head to zero; with SGD as a part of the gradient, with Adam apart from it.",
+        at_least=0,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of each label that goes to all classes alike, in super-nets, policy searches and "
+        "task models.",
+        at_least=0,
     )
 
     def __post_init__(self):
         super().__post_init__()
+        if self.label_smoothing >= 1:
+            raise ValueError(
+                f"`label_smoothing` must be below 1. Received: {self.label_smoothing}."
+            )
         for cost in self.target_cost:
             check_target_cost(cost)
         if len(set(self.target_cost)) < len(self.target_cost) or not self.target_cost:
@@ -322,6 +344,26 @@ class Search(Settings):
         if self.cost_weight <= 0:
             raise ValueError(
                 f"`cost_weight` must be a positive factor. Received: {self.cost_weight}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices(Settings):
+    """On which devices jobs train."""
+
+    strategy: str = setting(
+        "none",
+        "How a training takes devices: one of them, or, mirrored, all GPUs of this computer, each "
+        "with an equal part of every batch.",
+        choices=STRATEGIES,
+    )
+
+    def check_workers(self, workers: int | None) -> None:
+        """Raises ValueError if several processes would take all devices each."""
+        if self.strategy != "none" and workers not in (None, 1):
+            raise ValueError(
+                "With a strategy each job takes all devices, so jobs can't run side by side. "
+                f"Received: strategy={self.strategy!r}, workers={workers}. Leave `workers` out."
             )
 
 

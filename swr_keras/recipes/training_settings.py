@@ -14,7 +14,14 @@ def base_fit(base: BaseTraining, transfer: Transfer) -> Fit:
 
 def task_fit(transfer: Transfer) -> Fit:
     """Returns how a task model is trained."""
-    return Fit(transfer.task_epochs, transfer.learning_rate, transfer.batch_size)
+    return Fit(
+        transfer.task_epochs,
+        transfer.learning_rate,
+        transfer.batch_size,
+        transfer.optimizer,
+        transfer.weight_decay,
+        transfer.label_smoothing,
+    )
 
 
 def swr(transfer: Transfer, search: Search) -> SWR:

@@ -1,5 +1,6 @@
 """Jobs of SWR and of its ablations, side by side in one run."""
 
+import dataclasses
 import warnings
 
 import keras
@@ -12,7 +13,14 @@ from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.model import AdaptModel, swr_jobs
 from swr_keras.jobs.schedule import run_jobs
 from swr_keras.jobs.serial_engine import SerialEngine
-from swr_keras.methods import SWR, FineTuningAll, PolicyLearning, RandomPolicy, ablations
+from swr_keras.methods import (
+    SWR,
+    ClassifierOnly,
+    FineTuningAll,
+    PolicyLearning,
+    RandomPolicy,
+    ablations,
+)
 from swr_keras.tasks.pack import TaskPack, fingerprint
 from swr_keras.training.fit import Fit, SearchFit
 from swr_keras.training.given_data import GivenData
@@ -53,6 +61,19 @@ def test_jobs_of_settings_from_before_there_were_ablations_are_the_same(method, 
         "english: policy at c = 0.1",
         "english: SWR at c = 0.1",
     ]
+
+
+def test_jobs_of_a_fit_from_before_it_had_optimizers_and_smoothing_are_the_same():
+    base = TrainBase(backbone="bcresnet1", fit=Fit(3, 5e-3), task="base", data="b", seed=0)
+    assert base.digest()[:16] == "8c4d73b5aa1351ca"
+    method = ClassifierOnly(fit=Fit(2, 1e-2))
+    job = AdaptModel(base=base, method=method, task="english", data="d", seed=0)
+    assert job.digest()[:16] == "aeb5eac8f43e64c8"
+    for changes in ({"optimizer": "sgd"}, {"weight_decay": 1e-4}, {"label_smoothing": 0.3}):
+        fit = dataclasses.replace(method.fit, **changes)
+        other = dataclasses.replace(job, method=ClassifierOnly(fit=fit))
+        assert other.digest() != job.digest()
+        assert dataclasses.replace(base, fit=fit).digest() != base.digest()
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,10 @@ def planned(asked, groups=None, rates=None):
         ("--learning_rates=swr=-1", "<method>=<rate>"),
         ("--engine=slurm", "one of"),
         ("--address=ray://a:1", "is for engine='ray'"),
+        ("--optimizer=rmsprop", "one of"),
+        ("--label_smoothing=1", "must be below 1"),
+        ("--weight_decay=-1", "must be at least 0"),
+        ("--strategy=multi_worker", "one of"),
         ("--threads=0", "at least 1"),
         ("--folds=1", "fold"),
         ("--fold=1", "needs the number of `folds`"),
@@ -96,6 +100,14 @@ def planned(asked, groups=None, rates=None):
 def test_impossible_flags_are_refused(argument, message):
     with pytest.raises((flags.Error, ValueError), match=message):
         settings("--data_dir=x", *argument.split(" "))
+
+
+@pytest.mark.parametrize("other", ["--workers=2", "--engine=ray"])
+def test_a_strategy_takes_all_devices(other):
+    mirrored = settings("--strategy=mirrored")
+    assert mirrored.processes == 1
+    with pytest.raises(ValueError, match="strategy='mirrored'"):
+        settings("--strategy=mirrored", other)
 
 
 def test_help_tells_every_flag_and_method(capsys):

@@ -116,6 +116,24 @@ def test_a_first_layer_that_can_not_be_is_refused_before_training(
     assert not output.exists()
 
 
+def test_super_nets_and_task_models_are_trained_as_the_flags_say():
+    arguments = ["--optimizer=sgd", "--weight_decay=1e-4", "--label_smoothing=0.3"]
+    settings = parse(KwsSettings, ["kws", *arguments])
+    methods = [settings.swr, *settings.baselines, *settings.same_cost]
+    for fit in (settings.swr.learning.supernet, *(method.fit for method in methods)):
+        assert (fit.optimizer, fit.weight_decay, fit.label_smoothing) == ("sgd", 1e-4, 0.3)
+    assert settings.base_fit.optimizer == "adam"
+    base = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    assert settings.resolved(base).transfer.learning_rate == 1e-2
+
+
+def test_a_strategy_takes_all_devices():
+    assert parse(KwsSettings, ["kws", "--strategy=mirrored"]).processes == 1
+    assert parse(KwsSettings, ["kws", "--workers=3"]).processes == 3
+    with pytest.raises(ValueError, match="strategy='mirrored', workers=2"):
+        parse(KwsSettings, ["kws", "--strategy=mirrored", "--workers=2"])
+
+
 @pytest.mark.parametrize(
     ("backbone", "width"),
     [

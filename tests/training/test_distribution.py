@@ -1,7 +1,19 @@
+import json
+import pathlib
 import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
+
+from swr_keras.training.distribution import share_out, strategy_scope
+
+METHODS = (
+    *("SWR", "TAPS", "Piggyback", "Rep-Net", "SpotTune", "residual adapter", "sparse update"),
+    *("classifier-only", "classifier + batch norm", "fine-tuning all", "fixed policy"),
+    *("gradient selection", "depthwise first", "last layers first", "random policy"),
+)
+TRAINED = (*METHODS, "base", "joint base", "resumed")
 
 SCRIPT = """
 import tensorflow as tf
@@ -39,3 +51,64 @@ print("done")
 def test_all_stages_run_on_two_replicas():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert done.stdout.endswith("done\n"), done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What `two_replicas.py` found, by what it tried."""
+    script = pathlib.Path(__file__).with_name("two_replicas.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {name: found for line in lines for name, found in line.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_replicas_train_as_one_device_does(name, outcomes):
+    found = outcomes[name]
+    assert found.pop("apart") == 0.0
+    assert {"values", "logs"} <= found.keys()
+    for part, difference in found.items():
+        assert difference < 2e-4, part
+
+
+@pytest.mark.slow
+def test_every_method_was_tried(outcomes):
+    assert outcomes.keys() == {*TRAINED, "weights", "refused"}
+
+
+@pytest.mark.slow
+def test_each_example_counts_once_whatever_the_size_of_the_batch(outcomes):
+    for size, counts in outcomes["weights"].items():
+        once = {str(each + start): 1 / int(size) for each in range(int(size)) for start in (0, 100)}
+        assert counts == pytest.approx(once)
+
+
+@pytest.mark.slow
+def test_batch_norm_that_replicas_would_train_by_themselves_is_refused(outcomes):
+    assert "Batch norm 'norm'" in outcomes["refused"]
+    assert "synchronized=True" in outcomes["refused"]
+
+
+def test_one_device_takes_data_as_they_are():
+    dataset = tf.data.Dataset.range(3)
+    with strategy_scope("none"):
+        assert share_out(dataset, tf.distribute.get_strategy()) is dataset
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("multi", "", "must be one of"),
+        ("mirrored", {"cluster": {"worker": ["a:1", "b:1"]}}, "with 2 hosts"),
+        ("mirrored", "{", "isn't what TensorFlow expects"),
+        ("mirrored", {"cluster": ["a:1"]}, "isn't what TensorFlow expects"),
+    ],
+)
+def test_what_keras_cannot_do_is_refused(name, config, message, monkeypatch):
+    if config:
+        text = config if isinstance(config, str) else json.dumps(config)
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=message):
+        strategy_scope(name)

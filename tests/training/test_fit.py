@@ -27,6 +27,7 @@ def test_a_large_base_learns_slowly():
     assert Fit().resolved(network(3), data(64)).learning_rate == 2e-2
     assert Fit().resolved(network(30_000), data(64)).learning_rate == 1e-3
     assert Fit(learning_rate=0.0).resolved(network(3), data(64)).learning_rate == 0.0
+    assert Fit(optimizer="sgd").resolved(network(30_000), data(64)).learning_rate == 1e-2
 
 
 def test_plans_count_whole_batches():
@@ -41,6 +42,11 @@ def test_plans_count_whole_batches():
         lambda: Fit(batch_size=0),
         lambda: Fit(learning_rate=-1.0),
         lambda: Fit(learning_rate=math.nan),
+        lambda: Fit(optimizer="rmsprop"),
+        lambda: Fit(weight_decay=-1e-4),
+        lambda: Fit(weight_decay=math.inf),
+        lambda: Fit(label_smoothing=1.0),
+        lambda: Fit(label_smoothing=-0.1),
         lambda: SearchFit(steps=0),
         lambda: SearchFit(cost_weight=0.0),
     ],
@@ -50,13 +56,27 @@ def test_numbers_out_of_range_are_refused(wrong):
         wrong()
 
 
-def test_the_rate_falls_by_a_cosine():
+def test_numbers_that_are_not_resolved_are_refused():
+    with pytest.raises(ValueError, match="resolved.*Received: Fit"):
+        Fit(epochs=1).run(network(3), data(64))
+
+
+def test_smoothed_labels_are_refused_for_a_loss_of_the_tasks_own():
+    x, y = np.zeros((64, 4), "float32"), np.zeros((64, 3), "float32")
+    task = GivenData(network(3), x, y, loss="mse")
+    with pytest.raises(ValueError, match="'task' has its own. Received: label_smoothing=0.1.*mse"):
+        Fit(1, 0.1, label_smoothing=0.1).run(network(3), task)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_rate_falls_by_a_cosine(optimizer):
     rates = []
     model = network(3)
     record = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: rates.append(float(model.optimizer.learning_rate))
     )
-    logs = Fit(epochs=4, learning_rate=1.0).run(model, data(64), callbacks=[record], verbose=0)
+    fit = Fit(epochs=4, learning_rate=1.0, optimizer=optimizer, weight_decay=1e-3)
+    logs = fit.run(model, data(64), callbacks=[record], verbose=0)
     np.testing.assert_allclose(rates, [1.0, 0.853553, 0.5, 0.146447], rtol=1e-5)
     assert len(logs) == 4
     assert {"loss", "accuracy"} <= logs[0].keys()

@@ -79,6 +79,31 @@ def test_what_cannot_be_known_is_refused(build, spec):
         default_loss(build(), spec)
 
 
+@pytest.mark.parametrize(("build", "spec", "expected", "activation"), CASES)
+def test_smoothed_labels_go_to_all_classes_alike(build, spec, expected, activation):
+    smoothing, model = 0.3, build()
+    loss = default_loss(model, spec, smoothing)
+    outputs = model(np.random.default_rng(0).normal(size=(5, 4)))
+    binary = expected is BINARY
+    classes = outputs.shape[-1]
+    if binary:
+        hard = np.random.default_rng(1).integers(0, 2, (5, classes))
+        y = hard if spec is None or len(spec.shape) == 2 else hard[:, 0]
+        soft = hard * (1 - smoothing) + smoothing / 2
+        of_soft = losses.BinaryCrossentropy(from_logits=activation is None)
+    else:
+        y = np.arange(5) % classes
+        hard = np.eye(classes)[y]
+        soft = hard * (1 - smoothing) + smoothing / classes
+        y = hard if expected is CATEGORICAL else y
+        y = y[:, None] if spec is not None and tuple(spec.shape) == (None, 1) else y
+        of_soft = losses.CategoricalCrossentropy(from_logits=activation is None)
+    expected_loss = float(of_soft(soft.astype("float32"), outputs))
+    assert float(loss(y, outputs)) == pytest.approx(expected_loss, rel=1e-5)
+    again = losses.deserialize(losses.serialize(loss))
+    assert float(again(y, outputs)) == pytest.approx(expected_loss, rel=1e-5)
+
+
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 RISING = X[:, 0] > 0
 
