@@ -49,7 +49,9 @@ class SuperNetLoss:
 
     def _batch_loss(self, batch, gates):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-        return self.supernet.compute_loss(x, y, self.supernet(x, gates=gates), sample_weight)
+        loss = self.supernet.compute_loss(x, y, self.supernet(x, gates=gates), sample_weight)
+        # Keras divides it by the replicas, though one device has the whole batch here.
+        return loss * tf.distribute.get_strategy().num_replicas_in_sync
 
 
 @dataclasses.dataclass(frozen=True)

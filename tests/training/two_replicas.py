@@ -64,7 +64,7 @@ def make_base():
     return base
 
 
-def data(base, validation=5):
+def data(base, validation=6):
     x, y = CONTRACT.examples()
     x, y = x[:64], y[:64]
     given = (x[:validation], y[:validation])
