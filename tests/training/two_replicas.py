@@ -89,6 +89,7 @@ def of_method(method, strategy, **options):
             "pack": model.pack().arrays,
             "outputs": merged(CONTRACT.examples()[0][:8]).numpy(),
             "layers": model.policy.selected_layers,
+            "probabilities": model.policy.probabilities,
             "logs": logs,
             "apart": apart(model),
         }
