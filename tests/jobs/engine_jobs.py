@@ -6,6 +6,8 @@ import pathlib
 import signal
 import time
 
+import tensorflow as tf
+
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.result import Result
 
@@ -20,6 +22,7 @@ class Scripted(Job):
         folder: Where it says that it began.
         outcome: "done", "fails", "is interrupted", "dies" at each attempt, or "dies once".
         beside: Name of a job that it waits for to begin.
+        trains: Whether it trains anything.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Scripted(Job):
     folder: str = dataclasses.field(compare=False)
     outcome: str = dataclasses.field(default="done", compare=False)
     beside: str = dataclasses.field(default="", compare=False)
+    trains: bool = True
 
     title = property(lambda self: self.name)
     folder_name = property(lambda self: self.name)
@@ -36,13 +40,14 @@ class Scripted(Job):
         return {"name": self.name}
 
     def plan(self, task):
-        return {"training": (1, 100)}
+        return {"training": (1, 100)} if self.trains else {}
 
     def run(self, place):
         log = pathlib.Path(self.folder) / self.name
         with log.open("a") as file:
             file.write(f"{os.getpid()}\n")
-        print(f"{self.name} runs")
+        under = " under a strategy" if tf.distribute.has_strategy() else ""
+        print(f"{self.name} runs{under}")
         total = place.task(self)
         for need in self.needs:
             total += int((place.files(need) / "total.txt").read_text())

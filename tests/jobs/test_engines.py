@@ -5,6 +5,7 @@ import functools
 import importlib
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -212,3 +213,15 @@ def test_ray_is_asked_for_where_it_lacks(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"swr-keras\[ray\]"):
         RAY(JobStore(tmp_path), scripted.load)
+
+
+@pytest.mark.parametrize("engine", [SerialEngine, ONE])
+def test_only_jobs_that_train_are_done_under_a_strategy(engine, make, tmp_path, capsys):
+    jobs = [make("model", "1"), make("int8", "1", trains=False)]
+    mirrored = functools.partial(engine, strategy="mirrored")
+    place, failures, _ = run(jobs, tmp_path, mirrored)
+    assert failures == []
+    shown = capsys.readouterr().out
+    told = [shown] if engine is SerialEngine else [place.log(job).read_text() for job in jobs]
+    found = re.findall("(.*) runs(.*)", "".join(told))
+    assert found == [("model", " under a strategy"), ("int8", "")]
