@@ -29,6 +29,17 @@ _DTYPES = {
     "BoolStorage": np.dtype("bool"),
 }
 
+_ERRORS = (
+    ValueError,
+    KeyError,
+    safetensors.SafetensorError,
+    zipfile.BadZipFile,
+    # What zipfile raises where an entry is encrypted or of an unknown version.
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+)
+
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a state dict: the tensors of a PyTorch module by name.
@@ -55,18 +66,6 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
             f"'{path}' can't be read as a PyTorch state dict: {error}. Write one by "
             "`torch.save(module.state_dict(), path)`, or a safetensors file."
         ) from None
-
-
-_ERRORS = (
-    ValueError,
-    KeyError,
-    safetensors.SafetensorError,
-    zipfile.BadZipFile,
-    # What zipfile raises where an entry is encrypted or of an unknown version.
-    RuntimeError,
-    NotImplementedError,
-    EOFError,
-)
 
 
 def _read(data: bytes) -> dict[str, np.ndarray]:

@@ -135,9 +135,10 @@ class _Machine:
 
     def _reduce(self, _):
         arguments, function = _expect(self.stack.pop(), tuple), self.stack.pop()
-        if not isinstance(function, _Global) or function.name not in _FUNCTIONS:
-            raise ValueError(f"its pickle calls {_kind(function)}")
-        self.stack.append(_FUNCTIONS[function.name](*arguments))
+        name = _expect(function, _Global).name
+        if name not in _FUNCTIONS:
+            raise ValueError(f"its pickle calls {name!r}, which is no function")
+        self.stack.append(_FUNCTIONS[name](*arguments))
 
     def _build(self, _):
         """Leaves out the attributes of an `OrderedDict`: versions of modules."""
@@ -203,9 +204,6 @@ def _known(name):
 
 def _expect(value, kind):
     if type(value) is not kind:
-        raise ValueError(f"its pickle has {_kind(value)} in the place of a {kind.__name__}")
+        found = type(value).__name__
+        raise ValueError(f"its pickle has a {found} in the place of a {kind.__name__}")
     return value
-
-
-def _kind(value):
-    return f"a mark of {type(value).__name__}" if value is _MARK else f"a {type(value).__name__}"
