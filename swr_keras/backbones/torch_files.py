@@ -8,7 +8,6 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from swr_keras.backbones.torch_pickle import Storage, StoredTensor, read_pickle
 from swr_keras.files import read_bytes
@@ -27,6 +26,18 @@ _DTYPES = {
     "CharStorage": np.dtype("i1"),
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("bool"),
+}
+_SAFETENSORS = {
+    "F32": "FloatStorage",
+    "F64": "DoubleStorage",
+    "F16": "HalfStorage",
+    "BF16": "BFloat16Storage",
+    "I64": "LongStorage",
+    "I32": "IntStorage",
+    "I16": "ShortStorage",
+    "I8": "CharStorage",
+    "U8": "ByteStorage",
+    "BOOL": "BoolStorage",
 }
 
 _ERRORS = (
@@ -52,7 +63,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
             newer) or the one before it, or a safetensors file.
 
     Returns:
-        The arrays by name, in the order of the file; read-only where they come from PyTorch's.
+        The arrays by name, in the order of the file; some read-only.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -72,10 +83,20 @@ def _read(data: bytes) -> dict[str, np.ndarray]:
     if data[:4] == _ZIP:
         return _read_zip(data)
     if data[8:9] == b"{":  # After the size of the header, whose bytes may be any.
-        return safetensors.numpy.load(data)
+        return _read_safetensors(data)
     if data[:1] == b"\x80":
         return _read_legacy(data)
     raise ValueError(f"its {len(data)} bytes begin with {data[:16]!r}")
+
+
+def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, tensor in safetensors.deserialize(data):
+        if tensor["dtype"] not in _SAFETENSORS:
+            raise ValueError(f"{name!r:.80} is of the dtype {tensor['dtype']}, which isn't read")
+        dtype = _DTYPES[_SAFETENSORS[tensor["dtype"]]]
+        arrays[name] = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
+    return arrays
 
 
 def _read_zip(data: bytes) -> dict[str, np.ndarray]:

@@ -91,6 +91,7 @@ READ = {
     "zip": (zipped(ordered(w=tensor())), WEIGHT),
     "legacy": (legacy(ordered(w=tensor())), WEIGHT),
     "safetensors": (raw({"w": WEIGHT}), WEIGHT),
+    "safetensors of bfloat16": (raw({"w": BFLOAT}), BFLOAT),
     "safetensors that begins as a pickle does": (padded(raw({"w": WEIGHT}), 0x280), WEIGHT),
     "a plain dict": (zipped(b"}" + MARK + text("w") + tensor() + b"u"), WEIGHT),
     "a parameter": (zipped(ordered(w=PARAMETER)), WEIGHT),
@@ -142,6 +143,10 @@ HOSTILE = {
     "half a zip": (SOUND[:300], "not a zip file"),
     "half a pickle": (legacy(ordered(w=tensor()))[:200], "exhausted|can't be read"),
     "half a safetensors file": (raw({"w": WEIGHT})[:-4], "can't be read"),
+    "safetensors of float8": (
+        raw({"w": WEIGHT.astype(ml_dtypes.float8_e5m2)}),
+        "'w' is of the dtype F8_E5M2",
+    ),
     "data cut off": (legacy(ordered(w=tensor()))[:-4], "6 values of float32, and has 20 bytes"),
     "a damaged value": (damaged(SOUND, WEIGHT.tobytes(), b"x" + WEIGHT.tobytes()[1:]), "CRC"),
     "a zip of something else": (zipped(NONE).replace(b"data.pkl", b"date.pkl"), "0 entries"),
