@@ -157,13 +157,21 @@ def adapted():
 
     def give(method, kind):
         if (method, kind) not in done:
-            base, start = make_base(kind), _Start()
+            base, begun = make_base(kind), _Start()
             before = base.get_weights()
-            model = adapt(method, base, callbacks=[start])
-            done[method, kind] = Adapted(base, before, start.weights, model, examples()[0][:8])
+            model = adapt(method, base, callbacks=[begun])
+            start = begun.weights if begun.model is model else untrained(method, base, model)
+            done[method, kind] = Adapted(base, before, start, model, examples()[0][:8])
         return done[method, kind]
 
     return give
+
+
+def untrained(method, base, model):
+    """What a model began with that was made of another one, which was trained."""
+    fresh = method.build(base, model.policy, num_classes=3)
+    pairs = zip(model.variables, fresh.variables, strict=True)
+    return {f"{id(own)}": each.numpy() for own, each in pairs}
 
 
 @every_case
