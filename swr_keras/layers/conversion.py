@@ -21,25 +21,8 @@ from swr_keras.layers.layer_kinds import (
 )
 from swr_keras.layers.normalization import TaskNormalization, check_mode
 from swr_keras.layers.reparametrized import ReparametrizedLayer
-from swr_keras.layers.reparametrized_model import (
-    frozen_layers,
-    gates,
-    open_gates,
-    policy_layers,
-    task_variables,
-)
+from swr_keras.layers.reparametrized_model import frozen_layers, policy_layers
 from swr_keras.layers.replicas import BatchNormalizationOverReplicas
-
-__all__ = [
-    "find_head",
-    "frozen_layers",
-    "gates",
-    "merge",
-    "open_gates",
-    "policy_layers",
-    "reparametrize",
-    "task_variables",
-]
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from swr_keras.graph import clone, copy_layer, copy_weights, live_config, walk
-from swr_keras.layers.conversion import find_head
+from swr_keras.layers.head import find_head
 from swr_keras.layers.replicas import BatchNormalizationOverReplicas
 from swr_keras.training.fit import Fit
 from swr_keras.training.heads import default_metrics, task_loss

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from swr_keras.layers.conversion import policy_layers
 from swr_keras.layers.masks import MASK, masked_delta, pack_mask, unpack_mask
+from swr_keras.layers.reparametrized_model import policy_layers
 from swr_keras.policy.gates import straight_through
 from swr_keras.training.task_model import TaskModel
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops, tree
 
-from swr_keras.layers.conversion import gates, task_variables
+from swr_keras.layers.reparametrized_model import gates, task_variables
 from swr_keras.policy.gates import straight_through
 from swr_keras.policy.policy import Policy
 from swr_keras.training.task_model import TaskModel

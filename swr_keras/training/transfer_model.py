@@ -9,17 +9,12 @@ import tensorflow as tf
 from keras import ops, tree
 
 from swr_keras.graph import walk
-from swr_keras.layers.conversion import (
-    find_head,
-    gates,
-    merge,
-    open_gates,
-    reparametrize,
-    task_variables,
-)
+from swr_keras.layers.conversion import merge, reparametrize
 from swr_keras.layers.extension import Extension
+from swr_keras.layers.head import find_head
 from swr_keras.layers.layer_kinds import is_batch_norm
 from swr_keras.layers.normalization import STATISTICS
+from swr_keras.layers.reparametrized_model import gates, open_gates, task_variables
 from swr_keras.layers.units import layers_of, policy_units
 
 

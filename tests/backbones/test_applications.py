@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from swr_keras.backbones import PUBLISHED
-from swr_keras.layers.conversion import find_head
+from swr_keras.layers.head import find_head
 
 SHAPE = (32, 32, 3)
 MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))

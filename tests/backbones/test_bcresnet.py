@@ -4,7 +4,7 @@ import pytest
 
 import swr_keras as swr
 from swr_keras.backbones import BUILDERS, bcresnet
-from swr_keras.layers.conversion import policy_layers
+from swr_keras.layers.reparametrized_model import policy_layers
 from swr_keras.model_files import load_model
 
 PARAMETERS = {1: 9232, 1.5: 17154, 2: 27284, 3: 54168, 6: 187812, 8: 321068}

@@ -8,8 +8,8 @@ import swr_keras as swr
 from swr_keras.backbones import res15
 from swr_keras.export import LiteModel, convert_int8
 from swr_keras.export.flatbuffer import read_model
-from swr_keras.layers.conversion import policy_layers
 from swr_keras.layers.normalization import TaskNormalization
+from swr_keras.layers.reparametrized_model import policy_layers
 
 DILATIONS = (1, 1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 16)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -5,7 +5,7 @@ import pytest
 import swr_keras as swr
 from swr_keras.accounting import summary
 from swr_keras.backbones import BUILDERS, resnet, resnet50
-from swr_keras.layers.conversion import policy_layers
+from swr_keras.layers.reparametrized_model import policy_layers
 
 
 @pytest.fixture(scope="module")

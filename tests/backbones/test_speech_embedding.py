@@ -11,7 +11,7 @@ import swr_keras as swr
 from swr_keras.audio import EmbeddingMel
 from swr_keras.backbones import speech_embedding
 from swr_keras.export import LiteModel, convert_int8
-from swr_keras.layers.conversion import policy_layers
+from swr_keras.layers.reparametrized_model import policy_layers
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.layers.conversion import gates
+from swr_keras.layers.reparametrized_model import gates
 from swr_keras.training.fit import Fit, SearchFit
 from swr_keras.training.given_data import GivenData
 from swr_keras.training.joint_search import JointSearch

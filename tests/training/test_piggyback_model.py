@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import swr_keras as swr
-from swr_keras.layers.conversion import policy_layers
+from swr_keras.layers.reparametrized_model import policy_layers
 from swr_keras.training.piggyback_model import PiggybackModel
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import swr_keras as swr
-from swr_keras.layers.conversion import gates
+from swr_keras.layers.reparametrized_model import gates
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

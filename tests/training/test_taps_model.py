@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import swr_keras as swr
-from swr_keras.layers.conversion import gates, policy_layers
+from swr_keras.layers.reparametrized_model import gates, policy_layers
 from swr_keras.training.taps_model import TapsModel
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
