@@ -106,6 +106,9 @@ class RunFolder:
     def files(self, job: Job) -> pathlib.Path:
         return self.path / job.folder_name
 
+    def root(self, job: Job) -> pathlib.Path:
+        return self.path
+
     def log(self, job: Job) -> pathlib.Path:
         return self.folder(job) / _LOG
 

@@ -117,7 +117,7 @@ class ConvertInt8(Job):
             owned_bytes=None,
             histories={},
             seconds={},
-            stem=(folder / name).relative_to(place.path).as_posix(),
+            stem=(folder / name).relative_to(place.root(self)).as_posix(),
             manifest=description,
             **measured,
         )

@@ -35,11 +35,9 @@ class Workplace(Protocol):
     """What a job finds around it.
 
     Attributes:
-        path: Folder that the files of all jobs are in.
         verbose: As for `keras.Model.fit`.
     """
 
-    path: Path
     verbose: str | int
 
     def task(self, job: "Job") -> MeasuredTask:
@@ -47,6 +45,9 @@ class Workplace(Protocol):
 
     def files(self, job: "Job") -> Path:
         """Returns the folder of a job's files; a job that needs another finds them there."""
+
+    def root(self, job: "Job") -> Path:
+        """Returns the folder that paths in a job's result begin from."""
 
     def state(self, job: "Job", training: str) -> Path:
         """Returns the file from which a training of a job goes on after an interruption."""

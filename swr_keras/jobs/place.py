@@ -35,14 +35,7 @@ class Outcome:
 
 
 class Place(Protocol):
-    """A folder of jobs, which processes can be sent: that of a run, or a store.
-
-    Attributes:
-        path: The folder.
-    """
-
-    @property
-    def path(self) -> Path: ...
+    """A folder of jobs, which processes can be sent: that of a run, or a store."""
 
     def key(self, job: Job) -> str:
         """Returns what tells a job from others; jobs of one key are one."""
@@ -55,6 +48,9 @@ class Place(Protocol):
 
     def files(self, job: Job) -> Path:
         """Returns the folder of a job's files."""
+
+    def root(self, job: Job) -> Path:
+        """Returns the folder that paths in a job's result begin from."""
 
     def state(self, job: Job, training: str) -> Path:
         """Returns the file from which a training of an unfinished job goes on."""
@@ -100,9 +96,8 @@ class PlaceWithTasks:
     """
 
     def __init__(self, place: Place, load: Load, verbose: str | int):
-        self.path = place.path
         self.verbose = verbose
-        self.files, self.state = place.files, place.state
+        self.files, self.root, self.state = place.files, place.root, place.state
         self._place, self._load = place, load
 
     def task(self, job: Job) -> MeasuredTask:

@@ -94,7 +94,8 @@ class Result:
         tracking_error: See `PolicySearch.grid_error`.
         policy_losses: Losses on the super-net by policy: the one chosen, the network's own, and
             the best, the mean and the worst of random ones, see `training.refinement.Refined`.
-        stem: Path of the files of an int8 model in the run's folder, without their endings.
+        stem: Path of the files of an int8 model, without their endings: in the folder of the run,
+            or, of a job in a store, in its own.
         manifest: Its manifest.
     """
 

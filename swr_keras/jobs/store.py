@@ -47,6 +47,9 @@ class JobStore:
         folder = self.folder(job)
         return folder if folder.exists() else self.attempt(job)
 
+    def root(self, job: Job) -> Path:
+        return self.files(job)  # Its own name changes when the job is finished.
+
     def log(self, job: Job) -> Path:
         return self.files(job) / _LOG
 

@@ -188,13 +188,24 @@ def test_the_command_compares_methods_on_images(root, tmp_path):
     command = [
         *(sys.executable, "-m", "swr_keras.recipes.imagenet_to_sketch", f"--data_dir={root}"),
         *("--sets=birds,sketches_small", "--base_set=base_set", "--image_size=16", "--seeds=0"),
-        *("--methods=swr,classifier_only", "--backbones=resnet20-narrow", "--base_epochs=1"),
+        *(
+            "--methods=swr,classifier_only",
+            "--int8",
+            "--backbones=resnet20-narrow",
+            "--base_epochs=1",
+        ),
         *("--task_epochs=1", "--supernet_epochs=1", "--search_steps=20", "--tries=2"),
         *(f"--store_dir={tmp_path / 'store'}", f"--output_dir={tmp_path / 'out'}"),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    results = BenchmarkResults(read_records(tmp_path / "out"))
+    records = read_records(tmp_path / "out")
+    converted = {r.address: r.result for r in records if r.result.kind == "int8"}
+    assert len(converted) == 4
+    for address, result in converted.items():
+        assert (tmp_path / "store" / address / f"{result.stem}.tflite").is_file()
+    assert "int8 minus float" in (tmp_path / "out" / "tables.md").read_text()
+    results = BenchmarkResults(records)
     assert results.tasks == ["birds", "sketches_small"]
     assert [row.method for row in results.rows()] == ["SWR", "classifier-only"]
     (folder,) = (tmp_path / "out" / "libraries").iterdir()
