@@ -49,7 +49,7 @@ def letter_sets(cache: str | os.PathLike[str] | None = None, *, seed: int = 0) -
     and Serif, moved, turned and sheared, in dark ink on light, shaded paper with some noise.
     Training has upright, bold and slanted faces, the test alone the bold and slanted ones: it asks
     for letters in faces that were never seen. The Latin letters have 90 pictures each to train on
-    and 30 to test, the others 30 and 15; 10,230 files, drawn in about 15 seconds of one processor.
+    and 30 to test, the others 30 and 15; 10,230 files, drawn in about 10 seconds of one processor.
     One machine draws the same every time; another version of Pillow or matplotlib may not.
 
     The folder is complete or absent: an interrupted call leaves none.
