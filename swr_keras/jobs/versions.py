@@ -1,5 +1,6 @@
 """What results were made with."""
 
+import importlib.metadata
 import platform
 
 import keras
@@ -16,5 +17,6 @@ def versions() -> dict[str, str]:
         "keras": keras.version(),
         "tensorflow": tf.version.VERSION,
         "numpy": np.__version__,
+        "pillow": importlib.metadata.version("pillow"),
         "swr_keras": __version__,
     }
