@@ -1,6 +1,7 @@
 """TAPS: which layers a task changes is learned along with the change."""
 
 import keras
+import tensorflow as tf
 from keras import ops, tree
 
 from swr_keras.layers.reparametrized_model import gates, task_variables
@@ -80,9 +81,15 @@ class TapsModel(TaskModel):
         if not training:
             return super().call(inputs, training=training)
         opened = straight_through(self.scores, THRESHOLD)
-        outputs = self._run(inputs, self._gated(self._candidates, opened))
-        self.add_loss(self.penalty * ops.sum(ops.abs(self.scores)) / len(self.units))
-        return outputs
+        return self._run(inputs, self._gated(self._candidates, opened))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """`keras.Model.compute_loss`, in training with the loss on the scores."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        if not training:
+            return loss
+        penalty = self.penalty * ops.sum(ops.abs(self.scores)) / len(self.units)
+        return loss + penalty / tf.distribute.get_strategy().num_replicas_in_sync
 
     def train_step(self, data):
         """One step, after which the gates are those of the scores."""

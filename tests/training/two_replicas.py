@@ -90,6 +90,7 @@ def of_method(method, strategy, **options):
             "outputs": merged(CONTRACT.examples()[0][:8]).numpy(),
             "layers": model.policy.selected_layers,
             "probabilities": model.policy.probabilities,
+            "trained": [variable.numpy() for variable in model.owned_variables],
             "logs": logs,
             "apart": apart(model),
         }
