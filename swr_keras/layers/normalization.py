@@ -208,7 +208,7 @@ class TaskNormalization(keras.layers.Layer):
 
     def give_to(self, norm: keras.layers.BatchNormalization):
         """Gives a plain batch norm layer the values that are computed with."""
-        values = self.frozen if self.gate is not None and not float(self.gate) else {}
+        values = self.frozen if self.gate is not None and not self.gate.numpy() else {}
         for name in (*_AFFINE, *STATISTICS):
             if getattr(norm, name) is not None:
                 getattr(norm, name).assign(values.get(name, getattr(self, name)))

@@ -60,7 +60,7 @@ class TapsModel(TaskModel):
     @property
     def open_layers(self):
         """Paths of the layers whose score reaches the threshold."""
-        return frozenset(path for path, gate in gates(self.model).items() if float(gate))
+        return frozenset(path for path, gate in gates(self.model).items() if gate.numpy())
 
     @property
     def policy(self):

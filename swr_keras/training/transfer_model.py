@@ -132,7 +132,7 @@ class TransferModel(keras.Model):
         """
         before = self.get_weights()
         super().load_weights(*args, **kwargs)
-        found = {path for path, gate in gates(self.model).items() if float(gate)}
+        found = {path for path, gate in gates(self.model).items() if gate.numpy()}
         if found != self.open_layers:
             self.set_weights(before)
             raise ValueError(
