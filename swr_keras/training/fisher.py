@@ -26,15 +26,21 @@ def fisher_information(model: TransferModel, task: Task, examples: int) -> dict[
     owned = model.owned_variables
     place = {id(variable): index for index, variable in enumerate(owned)}
 
-    @tf.function(reduce_retracing=True)
+    strategy = model.distribute_strategy
+
     def squares(x, y):
         with tf.GradientTape() as tape:
-            value = loss(y, model(x, training=False))
+            # Keras divides it by the replicas, though each has the whole example here.
+            value = loss(y, model(x, training=False)) * strategy.num_replicas_in_sync
         gradients = tape.gradient(value, owned, unconnected_gradients="zero")
         return tf.stack([tf.reduce_sum(tf.square(tf.cast(g, "float32"))) for g in gradients])
 
+    @tf.function(reduce_retracing=True)
+    def of_first(x, y):
+        return strategy.experimental_local_results(strategy.run(squares, (x, y)))[0]
+
     every = task.training(_BATCH).unbatch().batch(1).take(examples)
-    found = np.mean([squares(*batch[:2]) for batch in every], axis=0)
+    found = np.mean([of_first(*batch[:2]) for batch in every], axis=0)
     units: dict[str, float] = dict.fromkeys(model.units, 0.0)
     by_layer = {path: unit for unit, each in model.units.items() for path in each.layers}
     for name, variable in model.task_variables().items():
