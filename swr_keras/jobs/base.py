@@ -52,15 +52,7 @@ class TrainBase(Job):
             base, task, state=place.state(self, "training"), verbose=place.verbose
         )
         place.keep_base(self, base, task.labels)
-        costs = summary(base, input_shape=task.input_shape)
-        return Result(
-            kind="base",
-            title=self.title,
-            task=self.task,
-            owned_parameters=costs.parameters,
-            multiplies=costs.multiplies,
-            **timed({"training": logs}),
-        )
+        return _result(self, base, task.input_shape, **timed({"training": logs}))
 
     def _build(self, task):
         before = keras.config.dtype_policy()
@@ -121,14 +113,19 @@ class PublishedBase(Job):
             raise ValueError(f"'{self.weights}' changed since this job was planned. Plan it anew.")
         base = PUBLISHED[self.backbone](input_shape=self.input_shape, weights=self.weights)
         place.keep_base(self, base, None)
-        costs = summary(base, input_shape=self.input_shape)
-        return Result(
-            kind="base",
-            title=self.title,
-            task=self.task,
-            owned_parameters=costs.parameters,
-            multiplies=costs.multiplies,
-        )
+        return _result(self, base, self.input_shape)
+
+
+def _result(job, base, input_shape, **more):
+    costs = summary(base, input_shape=input_shape)
+    return Result(
+        kind="base",
+        title=job.title,
+        task=job.task,
+        owned_parameters=costs.parameters,
+        multiplies=costs.multiplies,
+        **more,
+    )
 
 
 def weights_digest(weights: str) -> str:
