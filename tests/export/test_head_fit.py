@@ -8,7 +8,7 @@ from swr_keras.export.flatbuffer import parse
 from swr_keras.export.head_fit import fit_head
 
 
-def deep(*head):
+def deep(head):
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((12, 8, 1))
     for _ in range(6):
@@ -16,21 +16,21 @@ def deep(*head):
             x
         )
     x = layers.GlobalAveragePooling2D()(x)
-    for layer in head:
+    for layer in head():
         x = layer(x)
     return keras.Model(inputs, x)
 
 
 HEADS = {
-    "dense": [layers.Dense(5, bias_initializer="normal")],
-    "one output": [layers.Dense(1, bias_initializer="normal")],
-    "convolution": [layers.Reshape((1, 1, 8)), layers.Conv2D(5, 1), layers.Flatten()],
-    "reshaped": [layers.Dense(6, bias_initializer="normal"), layers.Reshape((2, 3))],
+    "dense": lambda: [layers.Dense(5, bias_initializer="normal")],
+    "one output": lambda: [layers.Dense(1, bias_initializer="normal")],
+    "convolution": lambda: [layers.Reshape((1, 1, 8)), layers.Conv2D(5, 1), layers.Flatten()],
+    "reshaped": lambda: [layers.Dense(6, bias_initializer="normal"), layers.Reshape((2, 3))],
 }
 UNFIT = {
-    "softmax": [layers.Dense(5, activation="softmax")],
-    "activation": [layers.Dense(5, activation="relu")],
-    "no layer": [],
+    "softmax": lambda: [layers.Dense(5, activation="softmax")],
+    "activation": lambda: [layers.Dense(5, activation="relu")],
+    "no layer": lambda: [],
 }
 
 
@@ -58,7 +58,7 @@ def change_head(model, *, factor=1.0, shift=0.0):
 @pytest.mark.parametrize("change", ["factor", "shift"])
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_finds_what_is_off_for_examples_it_has_not_seen(head, change, monkeypatch):
-    model, seen, unseen = deep(*head), draw(64, 0), draw(64, 1)
+    model, seen, unseen = deep(head), draw(64, 0), draw(64, 1)
     data = converted(model, monkeypatch)
     as_it_was = error(data, model, unseen)
     spread = np.std(model.predict(seen), axis=0).mean()
@@ -70,7 +70,7 @@ def test_finds_what_is_off_for_examples_it_has_not_seen(head, change, monkeypatc
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_costs_next_to_nothing_where_rounding_is_chance(head, monkeypatch):
-    model, seen, unseen = deep(*head), draw(64, 0), draw(64, 1)
+    model, seen, unseen = deep(head), draw(64, 0), draw(64, 1)
     data = converted(model, monkeypatch)
     fitted = fit_head(data, seen, model.predict(seen))
     assert fitted != data
@@ -79,20 +79,20 @@ def test_costs_next_to_nothing_where_rounding_is_chance(head, monkeypatch):
 
 @pytest.mark.parametrize("head", UNFIT.values(), ids=UNFIT)
 def test_other_outputs_stay(head, monkeypatch):
-    model, seen = deep(*head), draw(64, 0)
+    model, seen = deep(head), draw(64, 0)
     data = converted(model, monkeypatch)
     assert fit_head(data, seen, model.predict(seen)) == data
 
 
 def test_too_few_examples_change_nothing(monkeypatch):
-    model, few = deep(*HEADS["dense"]), draw(15, 0)
+    model, few = deep(HEADS["dense"]), draw(15, 0)
     data = converted(model, monkeypatch)
     assert fit_head(data, few, model.predict(few)) == data
 
 
 def test_noise_is_not_fitted():
     """What nothing predicts changes the answers on other examples next to nothing."""
-    model, seen, unseen = deep(*HEADS["dense"]), draw(24, 0), draw(64, 1)
+    model, seen, unseen = deep(HEADS["dense"]), draw(24, 0), draw(64, 1)
     data = convert_int8(model, seen).data
     outputs = model.predict(seen)
     noise = np.random.default_rng(2).normal(scale=0.05 * outputs.std(), size=outputs.shape)
@@ -101,7 +101,7 @@ def test_noise_is_not_fitted():
 
 
 def test_other_layers_keep_their_constants(monkeypatch):
-    model, seen = deep(*HEADS["dense"]), draw(64, 0)
+    model, seen = deep(HEADS["dense"]), draw(64, 0)
     data = converted(model, monkeypatch)
     before, after = (parse(each) for each in (data, fit_head(data, seen, model.predict(seen))))
     kernels = [
