@@ -1,14 +1,16 @@
 """Tables of a benchmark, from results that are made up and written to a file."""
 
 import dataclasses
+import pathlib
 
 import pytest
 
 from swr_keras.jobs.benchmark_results import BenchmarkResults, Row
-from swr_keras.jobs.benchmark_table import ablations_tables, methods_table
+from swr_keras.jobs.benchmark_table import SPLITS, ablations_tables, methods_table
 from swr_keras.jobs.record import FILE, Record, read_records, write_records
 from swr_keras.jobs.result import Result
 
+RESULTS = pathlib.Path(__file__).parents[2] / "recipes" / "results"
 BASE_PARAMETERS, BASE_MULTIPLIES = 1000, 5000
 
 
@@ -214,3 +216,16 @@ def test_a_damaged_line_is_named(line, records, tmp_path):
 def test_results_that_are_not_there_are_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match="Name the folder of a benchmark"):
         read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.rglob(FILE)), ids=lambda p: f"{p.parents[1].name}/{p.parent.name}"
+)
+def test_published_results_give_the_published_tables(path):
+    results = BenchmarkResults(read_records(path.parent))
+    published = (path.parent / "tables.md").read_text().splitlines()
+    for split in SPLITS:
+        for table in (methods_table(results, split), *ablations_tables(results, split)):
+            lines = table.markdown().splitlines()
+            assert len(lines) > 5
+            assert set(lines) <= set(published)
