@@ -14,9 +14,7 @@ from swr_keras.audio.features import FrontEnd
 from swr_keras.audio.kept_epochs import KeptEpochs
 from swr_keras.audio.keyword_corpus import SILENCE, UNKNOWN, is_keyword
 from swr_keras.audio.pipeline import evaluation_dataset, training_dataset
-
-BASE = "base"
-"""What the task is called that a base is trained on."""
+from swr_keras.split_task import BASE, SplitTask
 
 _EVALUATION_BATCH = 128
 
@@ -43,38 +41,24 @@ class Hearing:
 
 
 @dataclasses.dataclass(frozen=True)
-class KeywordTask:
+class KeywordTask(SplitTask):
     """A keyword set with its clips decoded; a `Task`.
 
     Attributes:
-        name: Name of the task.
-        labels: Class names.
+        name, labels, remarks: As of every `SplitTask`.
         splits: `Split` by name: "training", "validation", "testing".
         noise: Background recordings, float32 `(samples,)` each.
         hearing: How clips become batches of features.
-        remarks: What a reader of results must know of the recordings.
         unheard: Background recordings that a second test alone hears.
         epochs_dir: Folder that keeps batches of training clips for other processes and later runs;
             of this task and these versions of the packages alone. `None` keeps them in memory.
     """
 
-    name: str
-    labels: tuple[str, ...]
     splits: dict[str, Split]
     noise: tuple[np.ndarray, ...]
     hearing: Hearing
-    remarks: tuple[str, ...] = ()
     unheard: tuple[np.ndarray, ...] = ()
     epochs_dir: Path | None = None
-
-    loss = None
-    metrics = None
-    labels_spec = None
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.labels)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -90,21 +74,6 @@ class KeywordTask:
     def silence_labels(self) -> tuple[int, ...]:
         """Labels of silence."""
         return tuple(i for i, label in enumerate(self.labels) if label.startswith(SILENCE))
-
-    @property
-    def examples(self) -> dict[str, int]:
-        """Number of clips by split."""
-        return {name: len(split.labels) for name, split in self.splits.items()}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of results must know of the clips."""
-        left_out = (
-            f"Left out of {name}: {problem}"
-            for name, split in self.splits.items()
-            for problem in split.unreadable
-        )
-        return (*self.remarks, *left_out)
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns augmented batches of the training clips, epoch after epoch without end.
@@ -131,10 +100,6 @@ class KeywordTask:
             spec_augment_freq_width=self.hearing.spec_augment_freq_width,
             first_epoch=first_epoch,
         )
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Returns the batches of an epoch."""
-        return -(-len(self.splits["training"].labels) // batch_size)
 
     def validation(self, *, mixed: bool = False) -> tf.data.Dataset:
         """Returns batches of the validation clips at the test condition.
@@ -204,10 +169,6 @@ class KeywordTask:
     def digest(self) -> str:
         """Returns a hash of everything in the task, equal only for equal recordings."""
         return self._digest
-
-    def __getstate__(self):
-        # Whatever was computed of them is left out: data sets can't go to another process.
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _spread(self, count):
         split = self.splits["training"]

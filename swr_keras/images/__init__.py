@@ -2,7 +2,7 @@
 
 from swr_keras.images.crops import Crop, PaddedCrop, RandomResizedCrop
 from swr_keras.images.image_file import ImageError, read_image
-from swr_keras.images.image_task import BASE, Images, ImageTask
+from swr_keras.images.image_task import Images, ImageTask
 from swr_keras.images.known_sets import KNOWN_SETS
 from swr_keras.images.letters import LETTER_SETS, letter_sets
 from swr_keras.images.load import load_task
@@ -10,7 +10,6 @@ from swr_keras.images.transform import NORMALIZATIONS, Transform
 from swr_keras.images.view import View, benchmark_view
 
 __all__ = [
-    "BASE",
     "KNOWN_SETS",
     "LETTER_SETS",
     "NORMALIZATIONS",

@@ -11,9 +11,7 @@ from swr_keras.images.pipeline import evaluation_batches, training_batches
 from swr_keras.images.pixels import Pixels
 from swr_keras.images.transform import Transform
 from swr_keras.images.view import View
-
-BASE = "base"
-"""What the task is called that a base is trained on."""
+from swr_keras.split_task import SplitTask
 
 _EVALUATION_BATCH = 128
 
@@ -38,29 +36,20 @@ class Images:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ImageTask:
+class ImageTask(SplitTask):
     """A set of images; a `Task`, of a base as of what is learned on it. `load_task` makes it.
 
     Attributes:
-        name: Name of the task.
-        labels: Class names.
+        name, labels, remarks: As of every `SplitTask`.
         splits: `Images` by name: "training", "validation", "testing".
         view: How they become batches of inputs.
-        remarks: What a reader of results must know of the set.
 
     Raises:
         ValueError: If the view scales images otherwise than they were scaled.
     """
 
-    name: str
-    labels: tuple[str, ...]
     splits: dict[str, Images]
     view: View
-    remarks: tuple[str, ...] = ()
-
-    loss = None
-    metrics = None
-    labels_spec = None
 
     def __post_init__(self) -> None:
         for images in self.splits.values():
@@ -71,11 +60,6 @@ class ImageTask:
                 )
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.labels)
-
-    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an input."""
         return self.view.transform.shape
@@ -84,21 +68,6 @@ class ImageTask:
     def front_end(self) -> Transform:
         """What computes the inputs."""
         return self.view.transform
-
-    @property
-    def examples(self) -> dict[str, int]:
-        """Number of images by split."""
-        return {name: len(images.labels) for name, images in self.splits.items()}
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of results must know of the images."""
-        left_out = (
-            f"Left out of {name}: {problem}"
-            for name, images in self.splits.items()
-            for problem in images.unreadable
-        )
-        return (*self.remarks, *left_out)
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns augmented batches of the training images, epoch after epoch without end.
@@ -113,10 +82,6 @@ class ImageTask:
             batch_size=batch_size,
             first_epoch=first_epoch,
         )
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Returns the batches of an epoch."""
-        return -(-self.examples["training"] // batch_size)
 
     def validation(self, *, mixed: bool = False) -> tf.data.Dataset:
         """Returns batches of the validation images.
@@ -169,10 +134,6 @@ class ImageTask:
     def digest(self) -> str:
         """Returns a hash of everything in the task, equal only for equal images."""
         return self._digest
-
-    def __getstate__(self):
-        # Data sets can't go to another process.
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _spread(self, count):
         total = self.examples["training"]  # In the order of the classes.

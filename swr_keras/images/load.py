@@ -35,7 +35,8 @@ def load_task(
 
     Args:
         folder: Folder of the set.
-        name: Name of the task, `BASE` for one that a base is trained on; `None` for the folder's.
+        name: Name of the task, `split_task.BASE` for one that a base is trained on; `None` for the
+            folder's.
         view: How images become inputs; `None` for the benchmark's at 224 x 224.
         validation_share: Share of the training images of each class, rounded up, that selects
             instead of training: the test images must not.
@@ -70,7 +71,7 @@ def load_task(
     _check_classes(splits, listed.labels)
     repeated = _repeated(splits)
     remarks = (*listed.notes, repeated) if repeated else listed.notes
-    return ImageTask(name or folder.name, listed.labels, splits, view, remarks)
+    return ImageTask(name or folder.name, listed.labels, splits, view, remarks=remarks)
 
 
 def _read(

@@ -105,18 +105,16 @@ def _columns(
         reference = results.reference(backbone, row)
         if reference is None:
             return ""
-        found = paired_difference(
+        return _difference(
             results.values(backbone, row, accuracy),
             results.values(backbone, reference, accuracy),
         )
-        return "" if found is None else f"{found:+.1f}"
 
     def int8(row):
-        found = paired_difference(
+        return _difference(
             results.values(backbone, row, accuracy, kind="int8"),
             results.values(backbone, row, accuracy),
         )
-        return "" if found is None else f"{found:+.1f}"
 
     def mean(value: Callable[[Result], float | None], form: str) -> Callable[[Row], str]:
         def cell(row):
@@ -138,6 +136,11 @@ def _columns(
 
 def _interval(values: Sequence[float]) -> str:
     return format(mean_interval(values), ".1f") if values else ""
+
+
+def _difference(ours, theirs) -> str:
+    found = paired_difference(ours, theirs)
+    return "" if found is None else f"{found:+.1f}"
 
 
 def _times(value: float | None) -> str:

@@ -98,6 +98,13 @@ def run_jobs(
     return schedule.failures
 
 
+def check_done(failures: Sequence[Failure]) -> None:
+    """Raises ValueError, which lists them, if jobs weren't done."""
+    if failures:
+        listed = "\n".join(f"  {failure}" for failure in failures)
+        raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+
+
 class _Schedule:
     def __init__(self, every, left, place, engine, progress, plans):
         self.place, self.engine, self.progress, self.plans = place, engine, progress, plans

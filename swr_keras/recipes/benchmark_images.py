@@ -1,6 +1,7 @@
 """The benchmark of images: what it is asked, and its tasks."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from swr_keras.jobs.job import Job
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 from swr_keras.recipes.settings import Settings, setting
+from swr_keras.split_task import BASE
 
 _LETTERS, _LETTERS_SIZE = ("greek", "cyrillic"), 32
 _BASE_LETTERS = "latin"
@@ -194,12 +196,12 @@ class ImageSource:
         if sets.base_name is not None:
             return self._look(sets.base_name, repetition.seed), tasks
         base = KnownTask(
-            name=images.BASE,
+            name=BASE,
             labels=(),
             examples={},
             input_shape=tasks[0].input_shape,
             notes=(),
-            data=weights_digest(sets.weights or ""),
+            data=self._weights,
         )
         return base, tasks
 
@@ -219,6 +221,10 @@ class ImageSource:
                 )
             self._last = data, task
         return self._last[1]
+
+    @functools.cached_property
+    def _weights(self):
+        return weights_digest(self._settings.image_sets.weights or "")
 
     def __getstate__(self):
         # Processes read for themselves what they need.
@@ -243,7 +249,7 @@ class ImageSource:
         )
         return images.load_task(
             sets.folders()[name],
-            images.BASE if name == sets.base_name else name,
+            BASE if name == sets.base_name else name,
             view=view,
             validation_share=sets.validation_share,
             pair_by_order=sets.pair_by_order,

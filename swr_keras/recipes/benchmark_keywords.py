@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swr_keras.audio.keyword_task import BASE, KeywordTask, combine, own_names
+from swr_keras.audio.keyword_task import KeywordTask, combine, own_names
 from swr_keras.audio.splits import Fold
 from swr_keras.jobs.versions import versions
 from swr_keras.recipes import settings as concerns
@@ -15,6 +15,7 @@ from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
 from swr_keras.recipes.kws_settings import FEATURES, KwsSettings
 from swr_keras.recipes.settings import setting
+from swr_keras.split_task import BASE
 
 
 @dataclasses.dataclass(frozen=True)

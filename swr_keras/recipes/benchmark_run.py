@@ -10,7 +10,7 @@ from swr_keras.jobs.local_engine import LocalEngine
 from swr_keras.jobs.ray_engine import RayEngine
 from swr_keras.jobs.record import Record, read_records, write_records
 from swr_keras.jobs.result import Result
-from swr_keras.jobs.schedule import Engine, Failure, run_jobs
+from swr_keras.jobs.schedule import Engine, Failure, check_done, run_jobs
 from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
 from swr_keras.recipes.benchmark_libraries import write_libraries
@@ -50,9 +50,7 @@ def run(settings: BenchmarkSettings) -> None:
     notes = [*_data_notes(groups), *lacking]
     _write_tables(folder, settings, [*records, *beside], notes, found, failures)
     write_libraries(folder / "libraries", store, jobs)
-    if failures:
-        listed = "\n".join(f"  {line}" for line in failures)
-        raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+    check_done(failures)
 
 
 def _cache_dir(settings: BenchmarkSettings) -> pathlib.Path | None:

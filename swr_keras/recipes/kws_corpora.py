@@ -10,9 +10,10 @@ from typing import Any
 import keras
 
 from swr_keras import audio
-from swr_keras.audio.keyword_task import BASE, Hearing, KeywordTask
+from swr_keras.audio.keyword_task import Hearing, KeywordTask
 from swr_keras.audio.splits import SPLITS
 from swr_keras.recipes.settings import Corpora
+from swr_keras.split_task import BASE
 
 _SPEAKERS = 180
 
@@ -127,8 +128,8 @@ def _load(corpora, folders, hearing, seed, unheard_noise_dir):
                 splits,
                 corpus.noise(),
                 hearing,
-                corpus.notes,
-                corpus.noise(unheard_noise_dir) if unheard_noise_dir else (),
+                remarks=corpus.notes,
+                unheard=corpus.noise(unheard_noise_dir) if unheard_noise_dir else (),
             )
         )
     return tasks

@@ -17,7 +17,7 @@ from swr_keras.jobs.job import Job
 from swr_keras.jobs.local_engine import LocalEngine
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
-from swr_keras.jobs.schedule import Engine, run_jobs
+from swr_keras.jobs.schedule import Engine, check_done, run_jobs
 from swr_keras.jobs.serial_engine import SerialEngine
 from swr_keras.jobs.table import gains, results_table
 from swr_keras.jobs.versions import versions
@@ -103,9 +103,7 @@ def _do(
         plans={folder.key(job): job.plan(known[job.data]) for job in jobs},
         report=_say,
     )
-    if failures:
-        listed = "\n".join(f"  {line}" for line in failures)
-        raise ValueError(f"{len(failures)} jobs were not done; run again to try them:\n{listed}")
+    check_done(failures)
     return tuple(result for job in jobs if (result := folder.result(job)))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from swr_keras import audio
-from swr_keras.audio.keyword_task import BASE
 from swr_keras.device import Bundle, DeviceTask, HostModel, read_bundle_manifest, to_c
 from swr_keras.export import ExportError, LiteModel
 from swr_keras.export.flatbuffer import parse
 from swr_keras.files import read_bytes
+from swr_keras.split_task import BASE
 from swr_keras.streaming import Network
 
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 import swr_keras as swr
 from swr_keras.export.manifest import as_json, describe_front_end
-from swr_keras.images import BASE, Transform, View, load_task
+from swr_keras.images import Transform, View, load_task
 from swr_keras.images.crops import PaddedCrop, RandomResizedCrop
+from swr_keras.split_task import BASE
 
 VIEW = View(Transform.named("tf", size=8, short_side=9), PaddedCrop(2))
 

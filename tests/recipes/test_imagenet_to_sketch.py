@@ -18,6 +18,7 @@ from swr_keras.recipes.benchmark_images import ImageBenchmark
 from swr_keras.recipes.benchmark_jobs import Group, plan
 from swr_keras.recipes.benchmark_tuning import given_rates
 from swr_keras.recipes.setting_flags import parse
+from swr_keras.split_task import BASE
 from swr_keras.tasks.library import TaskLibrary
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -120,7 +121,7 @@ def test_sets_are_read_again_in_another_process_and_must_be_the_same(root, tmp_p
             *(known.name, known.labels, known.input_shape),
         )
         assert task.steps_per_epoch(4) == known.steps_per_epoch(4)
-    assert tasks[0].name == images.BASE
+    assert tasks[0].name == BASE
     changed = root / "birds" / "train" / "class0" / "0.png"
     original = changed.read_bytes()
     try:
