@@ -156,8 +156,10 @@ class ChoosePolicy(Job):
 
     def run(self, place):
         policies = LearnedPolicies.load(self.search.outcome(place))
-        supernet, task = self.search.supernet(place), place.task(self)
+        task = place.task(self)
+        # Seeded before the super-net is made, whose dropout takes its seeds then.
         keras.utils.set_random_seed(self.seed)
+        supernet = self.search.supernet(place)
         start = time.monotonic()
         policy, losses = self.method.read(policies, supernet, task, self.target_cost, self.seed)
         path = self.outcome(place)

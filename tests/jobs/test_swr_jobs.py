@@ -11,8 +11,11 @@ from swr_keras.accounting import owned_parameters, summary
 from swr_keras.jobs.base import GivenBase, TrainBase
 from swr_keras.jobs.folder import RunFolder
 from swr_keras.jobs.model import AdaptModel, swr_jobs
+from swr_keras.jobs.perform import perform
+from swr_keras.jobs.place import PlaceWithTasks
 from swr_keras.jobs.schedule import run_jobs
 from swr_keras.jobs.serial_engine import SerialEngine
+from swr_keras.jobs.store import JobStore
 from swr_keras.methods import (
     SWR,
     ClassifierOnly,
@@ -216,3 +219,24 @@ def test_a_model_that_starts_from_the_supernet_is_another(run):
     assert packs[0].policy == packs[1].policy
     assert np.any(packs[0].arrays["head/kernel"] != packs[1].arrays["head/kernel"])
     keras.saving.load_model(path / "SWR-super-net-weight_c0.5" / "model.keras")
+
+
+def test_a_choice_is_the_same_whatever_its_process_did_before(small_base, arrays, tmp_path):
+    base = small_base()  # With dropout, whose draws the loss on the super-net depends on.
+    task = Task(base, *arrays, num_classes=3, validation_data=arrays)
+    fit = Fit(epochs=1, batch_size=32)
+    learning = PolicyLearning(supernet=fit, search=SearchFit(steps=20))
+    method = SWR(fit=fit, learning=learning, tries=5)
+    given = GivenBase(fingerprint=fingerprint(base), model=base, task="base", data="b", seed=0)
+    common = {"base": given, "task": "english", "data": "d", "seed": 0}
+    search, choice, _ = swr_jobs([method], [0.5], **common)
+    store, found = JobStore(tmp_path), []
+    with warnings.catch_warnings(action="ignore"):
+        for job in (given, search):
+            assert perform(job, store, lambda data: task) is None
+    for before in (1, 2):
+        keras.utils.set_random_seed(before)
+        place = PlaceWithTasks(store, lambda data: task, 0)
+        store.begin(choice)
+        found.append(choice.run(place).policy_losses)
+    assert found[0] == found[1]
