@@ -13,7 +13,7 @@ METHODS = (
     *("classifier-only", "classifier + batch norm", "fine-tuning all", "fixed policy"),
     *("gradient selection", "depthwise first", "last layers first", "random policy"),
 )
-TRAINED = (*METHODS, "base", "joint base", "resumed")
+TRAINED = (*METHODS, "base", "joint base", "regularized", "resumed")
 
 SCRIPT = """
 import tensorflow as tf

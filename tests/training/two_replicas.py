@@ -57,10 +57,13 @@ def shortened(method):
     return dataclasses.replace(method, **changes)
 
 
-def make_base():
+def make_base(regularizer=None):
     keras.utils.set_random_seed(0)
     base = CONTRACT.tiny()
     base.get_layer("block0_dropout").rate = 0.0  # Its masks differ.
+    for layer in base.layers:
+        if hasattr(layer, "kernel_regularizer"):
+            layer.kernel_regularizer = regularizer
     return base
 
 
@@ -71,9 +74,9 @@ def data(base, validation=6):
     return GivenData(base, x, y, num_classes=3, validation_data=given)
 
 
-def of_method(method, strategy, **options):
+def of_method(method, strategy, *, regularizer=None, **options):
     with strategy_scope(strategy):
-        base = make_base()
+        base = make_base(regularizer)
         keras.utils.set_random_seed(3)
         model, logs = method.train(
             base,
@@ -117,8 +120,9 @@ def difference(one, two):
             return float("inf")
         own = one.keys() - {"seconds"}
         return max((difference(one[name], two[name]) for name in own), default=0.0)
-    if isinstance(one, list | tuple) and len(one) == len(two):
-        return max(map(difference, one, two), default=0.0)
+    if isinstance(one, list | tuple):
+        same = len(one) == len(two)
+        return max(map(difference, one, two), default=0.0) if same else float("inf")
     if isinstance(one, str) or np.shape(one) != np.shape(two):
         return 0.0 if one == two else float("inf")
     return float(np.max(np.abs(np.subtract(one, two, dtype="float64")), initial=0.0))
@@ -148,6 +152,13 @@ def of_joint_base(strategy):
         joint, logs = joint_base(base, [data(base), data(base)], fit=FIT, verbose=0)
         values = {str(index): each.numpy() for index, each in enumerate(joint.variables)}
         return {"values": values, "logs": logs, "apart": apart(joint)}
+
+
+def of_regularized(strategy):
+    """One whose deltas the losses of the base's layers pull to zero."""
+    return of_method(
+        shortened(CONTRACT.METHODS[0]), strategy, regularizer=keras.regularizers.L2(10.0)
+    )
 
 
 class Kill(keras.callbacks.Callback):
@@ -216,6 +227,7 @@ def main(names):
         },
         "base": lambda: differences(of_base("none"), of_base("mirrored")),
         "joint base": lambda: differences(of_joint_base("none"), of_joint_base("mirrored")),
+        "regularized": lambda: differences(of_regularized("none"), of_regularized("mirrored")),
         "resumed": lambda: differences(
             of_method(shortened(CONTRACT.METHODS[4]), "mirrored"), of_resumed("mirrored")
         ),
