@@ -9,7 +9,7 @@ from typing import Any
 from swr_keras.audio.keyword_task import KeywordTask, combine, own_names
 from swr_keras.audio.splits import Fold
 from swr_keras.jobs.versions import versions
-from swr_keras.recipes import settings as concerns
+from swr_keras.recipes import audio_settings
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings, check_distinct
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 from swr_keras.recipes.kws_corpora import load_base_tasks, load_tasks, with_synthetic
@@ -25,8 +25,8 @@ class KeywordBenchmark(BenchmarkSettings):
     fold: tuple[int, ...] | None = setting(
         None, "Which of the --folds are done, comma-separated, from 0. Default: all."
     )
-    recordings: concerns.Recordings = concerns.Recordings()
-    noise: concerns.Noise = concerns.Noise()
+    recordings: audio_settings.Recordings = audio_settings.Recordings()
+    noise: audio_settings.Noise = audio_settings.Noise()
     features: str = setting("micro_frontend", "Front end.", choices=FEATURES)
     warm_up_seconds: float = setting(
         0.0,
@@ -68,7 +68,7 @@ class KeywordBenchmark(BenchmarkSettings):
             for field in dataclasses.fields(self.recordings)
         }
         return KwsSettings(
-            corpora=concerns.Corpora(**recordings, fold=repetition.fold or 0),
+            corpora=audio_settings.Corpora(**recordings, fold=repetition.fold or 0),
             noise=self.noise,
             features=self.features,
             warm_up_seconds=self.warm_up_seconds,

@@ -13,11 +13,17 @@ import keras
 from swr_keras import backbones
 from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.job import Job
-from swr_keras.recipes import settings as concerns
 from swr_keras.recipes.benchmark_methods import NAMES, Shared, check_names
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition, TaskSource
 from swr_keras.recipes.settings import Settings, setting
-from swr_keras.recipes.training_settings import base_fit, swr
+from swr_keras.recipes.training_settings import (
+    BaseTraining,
+    Devices,
+    Search,
+    Transfer,
+    base_fit,
+    swr,
+)
 
 ENGINES = ("local", "ray")
 _CLASSIFIER = "classifier_only"
@@ -46,9 +52,9 @@ class BenchmarkSettings(Settings, abc.ABC):
     seeds: tuple[int, ...] = setting(
         (0, 1, 2), "Seeds, comma-separated. With --folds, each fold is done at each seed."
     )
-    base_training: concerns.BaseTraining = concerns.BaseTraining()
-    transfer: concerns.Transfer = concerns.Transfer()
-    search: concerns.Search = concerns.Search()
+    base_training: BaseTraining = BaseTraining()
+    transfer: Transfer = Transfer()
+    search: Search = Search()
     random_policies: int = setting(
         1, "Number of random policies at each cost, averaged.", at_least=1
     )
@@ -68,7 +74,7 @@ class BenchmarkSettings(Settings, abc.ABC):
         "one that is best on validation examples: the mean over the tasks of the first seed (and "
         "fold), at the first cost, for each backbone. The test examples have no say in it.",
     )
-    devices: concerns.Devices = concerns.Devices()
+    devices: Devices = Devices()
     engine: str = setting(
         "local", "Where jobs are done: here, or on a Ray cluster.", choices=ENGINES
     )

@@ -12,7 +12,7 @@ import keras
 from swr_keras import audio
 from swr_keras.audio.keyword_task import Hearing, KeywordTask
 from swr_keras.audio.splits import SPLITS
-from swr_keras.recipes.settings import Corpora
+from swr_keras.recipes.audio_settings import Corpora
 from swr_keras.split_task import BASE
 
 _SPEAKERS = 180

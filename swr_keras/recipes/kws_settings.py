@@ -17,9 +17,17 @@ from swr_keras.methods import (
     Method,
     RandomPolicy,
 )
-from swr_keras.recipes import settings as concerns
+from swr_keras.recipes.audio_settings import Corpora, Noise
 from swr_keras.recipes.settings import Settings, setting
-from swr_keras.recipes.training_settings import base_fit, swr, task_fit
+from swr_keras.recipes.training_settings import (
+    BaseTraining,
+    Devices,
+    Search,
+    Transfer,
+    base_fit,
+    swr,
+    task_fit,
+)
 from swr_keras.training.fit import Fit, usual_learning_rate
 
 _MOST_WORKERS = 4
@@ -34,11 +42,55 @@ _SYNTHETIC_NOISE: dict[str, Any] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class Base(BaseTraining):
+    """The base: trained on the words of all tasks, or given."""
+
+    base: str | None = setting(
+        None, "A trained base (.keras) for these features. Default: train one on all words."
+    )
+    pretrained: str | None = setting(
+        None,
+        "A published base with features of its own: Google's speech embedding, 328,224 parameters.",
+        choices=("speech_embedding",),
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.base and self.pretrained:
+            raise ValueError(
+                "The base is either `base` or `pretrained`. Received: "
+                f"base={self.base!r}, pretrained={self.pretrained!r}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls(Settings):
+    """What SWR is compared with."""
+
+    baselines: bool = setting(True, "Whether to train classifier-only and fine-tuning all, too.")
+    random_policies: int = setting(
+        0, "Number of random policies to compare with at each cost.", at_least=0
+    )
+    last_layers_first: bool = setting(
+        False,
+        "Whether to compare with a policy that takes the layers from the last one on, at each "
+        "cost.",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8(Settings):
+    """How models are converted for devices."""
+
+    calibration_clips: int = setting(200, "Training clips that int8 is calibrated on.", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True)
 class KwsSettings(Settings):
     """All that the recipe is asked to do; each field of each concern is a flag."""
 
-    corpora: concerns.Corpora = concerns.Corpora()
-    noise: concerns.Noise = concerns.Noise()
+    corpora: Corpora = Corpora()
+    noise: Noise = Noise()
     features: str = setting(_WARMED, "Front end.", choices=FEATURES)
     warm_up_seconds: float = setting(
         0.0,
@@ -49,12 +101,12 @@ class KwsSettings(Settings):
     backbone: str = setting(
         "bcresnet1", "Architecture of the base.", choices=tuple(backbones.BUILDERS)
     )
-    base: concerns.Base = concerns.Base()
-    transfer: concerns.Transfer = concerns.Transfer()
-    search: concerns.Search = concerns.Search()
-    controls: concerns.Controls = concerns.Controls()
-    int8: concerns.Int8 = concerns.Int8()
-    devices: concerns.Devices = concerns.Devices()
+    base: Base = Base()
+    transfer: Transfer = Transfer()
+    search: Search = Search()
+    controls: Controls = Controls()
+    int8: Int8 = Int8()
+    devices: Devices = Devices()
     seed: int = setting(0, "Seed of everything random.", at_least=0)
     workers: int | None = setting(
         None,

@@ -9,10 +9,10 @@ import numpy as np
 
 from swr_keras.audio.keyword_task import Hearing, KeywordTask
 from swr_keras.files import read_json
+from swr_keras.recipes.audio_settings import Noise
 from swr_keras.recipes.kws_corpora import load_tasks, with_synthetic
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import from_flat
-from swr_keras.recipes.settings import Noise
 from swr_keras.recipes.stream_bundle import Ears
 from swr_keras.recipes.stream_settings import StreamSettings
 from swr_keras.streaming import (

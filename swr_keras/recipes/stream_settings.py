@@ -3,8 +3,8 @@
 import dataclasses
 import pathlib
 
-from swr_keras.recipes import settings as concerns
-from swr_keras.recipes.settings import Range, Settings, check_range_db, setting
+from swr_keras.recipes.audio_settings import Corpora, Range, check_range_db
+from swr_keras.recipes.settings import Settings, setting
 from swr_keras.recipes.stream_bundle import ENGINES
 
 _USUAL_THRESHOLD = 0.9
@@ -51,7 +51,7 @@ class StreamSettings(Settings):
     held_out_noise: float = setting(
         0.0, "With --data_dir: as it was for the run's training.", at_least=0
     )
-    corpora: concerns.Corpora = concerns.Corpora()
+    corpora: Corpora = Corpora()
     seed: int | None = setting(
         None,
         "Seed of these streams, and, with --data_dir, of the split, as in training. Default: 0.",

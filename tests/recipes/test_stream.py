@@ -16,10 +16,10 @@ from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.export import convert_int8, describe_front_end
 from swr_keras.files import write_json
 from swr_keras.recipes import stream
+from swr_keras.recipes.audio_settings import Corpora, Noise
 from swr_keras.recipes.kws_corpora import load_tasks
 from swr_keras.recipes.kws_settings import KwsSettings
 from swr_keras.recipes.setting_flags import as_flat
-from swr_keras.recipes.settings import Corpora, Noise
 
 RATE_HZ = 16000
 TONES_HZ = {"dog": 300, "yes": 700, "no": 1100}
