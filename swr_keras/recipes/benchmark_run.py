@@ -18,7 +18,7 @@ from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import TaskSource
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
 from swr_keras.recipes.setting_flags import as_flat
-from swr_keras.reporting import benchmark_tables, render_benchmark
+from swr_keras.reporting import accuracy_per_byte, benchmark_tables, render_benchmark
 
 
 def run(settings: BenchmarkSettings) -> None:
@@ -141,6 +141,8 @@ def _write_tables(folder, settings, records, notes, found: Sequence[Tried], fail
         settings=as_flat(settings),
     )
     write_atomically(folder / "report.html", page.encode())
+    for backbone, picture in accuracy_per_byte(results).items():
+        write_atomically(folder / f"accuracy_per_byte_{backbone}.svg", picture.svg)
     first = "".join(texts[:1])
     print(f"\n{first}\n\nWritten to {folder}; open {folder / 'report.html'}", flush=True)
 

@@ -15,8 +15,8 @@ Each training is a job that is done once: called again, or with more methods, co
 command does what is missing, and one that was stopped goes on. A job that fails stops those alone
 that need it. --engine=ray sends the same jobs to a Ray cluster.
 
-The folder gets report.html, tables.md, results.jsonl with a line for each job, and libraries/, in
-which SWR's tasks at each cost stand on one base.
+The folder gets report.html, tables.md, accuracy_per_byte_<backbone>.svg, results.jsonl with a line
+for each job, and libraries/, in which SWR's tasks at each cost stand on one base.
 """
 
 import sys

@@ -50,7 +50,7 @@ def render_benchmark(
         _TEMPLATE,
         title=title,
         tables=tables,
-        per_byte=[p for name in results.backbones if (p := _per_byte(results, name))],
+        per_byte=list(accuracy_per_byte(results).values()),
         tracking=[
             figures.achieved_costs(found, name)
             for name in results.backbones
@@ -66,19 +66,26 @@ def render_benchmark(
     )
 
 
-def _per_byte(results: BenchmarkResults, backbone: str) -> Picture | None:
+def accuracy_per_byte(results: BenchmarkResults) -> dict[str, Picture]:
+    """Draws accuracy against the bytes of flash that one more task takes, for each backbone."""
+    drawn = {}
+    for backbone in results.backbones:
+        if arms := _arms(results, backbone):
+            base = Row(MULTILINGUAL)
+            known = base in results.rows(backbone)
+            level = _accuracy(results, backbone, base) if known else None
+            drawn[backbone] = figures.all_methods(arms, level, backbone)
+    return drawn
+
+
+def _arms(results, backbone):
     points: dict[str, list[tuple[float, float]]] = {}
     for row in results.rows(backbone):
         size = results.values(backbone, row, lambda result: result.flash_bytes)
         if size and not row.is_ablation:
             point = fmean(size.values()), _accuracy(results, backbone, row)
             points.setdefault(row.method, []).append(point)
-    if not points:
-        return None
-    arms = [Arm(name, found, name == SWR) for name, found in points.items()]
-    base = Row(MULTILINGUAL)
-    level = _accuracy(results, backbone, base) if base in results.rows(backbone) else None
-    return figures.all_methods(arms, level, backbone)
+    return [Arm(name, found, name == SWR) for name, found in points.items()]
 
 
 def _accuracy(results, backbone, row):

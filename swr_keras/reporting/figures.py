@@ -59,15 +59,20 @@ class Picture:
     """An image as a page shows it.
 
     Attributes:
-        source: Its SVG as a `data:` URL.
+        svg: The image.
         alt: What it is, for readers who can't see it.
         width, min_width: Its natural width, and the least that is readable, in pixels.
     """
 
-    source: str
+    svg: bytes
     alt: str
     width: int
     min_width: int
+
+    @property
+    def source(self) -> str:
+        """The image as a `data:` URL."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
 def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
@@ -234,7 +239,7 @@ def as_picture(figure: Figure, alt: str, *, min_inches: float) -> Picture:
         FigureCanvasSVG(figure)
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(_METADATA))
     return Picture(
-        source=f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        svg=buffer.getvalue(),
         alt=alt,
         width=round(figure.get_size_inches()[0] * _PIXELS_PER_INCH),
         min_width=round(min_inches * _PIXELS_PER_INCH),

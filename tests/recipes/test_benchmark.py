@@ -404,6 +404,7 @@ def test_a_killed_benchmark_goes_on_and_writes_its_tables(finished, folders):
     assert "**Ablations of SWR on bcresnet1" in tables
     assert "All methods on bcresnet1" in printed
     assert "Achieved against target cost" in (output / "out" / "report.html").read_text()
+    assert "</svg>" in (output / "out" / "accuracy_per_byte_bcresnet1.svg").read_text()
     for (_, name), data in found(output)[1].items():
         if name.startswith("task"):
             path = output / "again.safetensors"

@@ -1,12 +1,14 @@
 """The page of a benchmark, from made-up results."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 from swr_keras.jobs.benchmark_results import BenchmarkResults
 from swr_keras.jobs.record import Record
 from swr_keras.jobs.result import Result
-from swr_keras.reporting import benchmark_tables, render_benchmark
+from swr_keras.reporting import accuracy_per_byte, benchmark_tables, render_benchmark
 
 TASKS = ("english", "mandarin")
 PLAIN = {
@@ -144,6 +146,16 @@ def test_figures_show_every_method_once_and_every_search(page):
     tracking = drawn["Achieved against target cost of bcresnet1"]
     for name in ("SWR", "SWR, without super-net", "SWR, without w_l", "ideal"):
         assert name in tracking
+
+
+def test_accuracy_per_byte_is_a_picture_of_each_backbone_as_the_page_has_it(results):
+    drawn = accuracy_per_byte(results)
+    assert list(drawn) == ["bcresnet1", "res15"]
+    text = render_benchmark(results, title="t", tables=[])
+    for backbone, picture in drawn.items():
+        svg = ElementTree.fromstring(picture.svg)
+        assert f"{backbone}: test accuracy, mean over tasks" in "".join(svg.itertext())
+        assert picture.source in text
 
 
 def test_page_of_little_has_no_empty_parts(make_curve, read_page):
