@@ -44,8 +44,8 @@ class JobStore:
         return self.path / f"{job.address()}{_ATTEMPT}"
 
     def files(self, job: Job) -> Path:
-        folder = self.folder(job)
-        return folder if folder.exists() else self.attempt(job)
+        finished = (self.folder(job) / _OUTCOME).exists()
+        return self.folder(job) if finished else self.attempt(job)
 
     def root(self, job: Job) -> Path:
         return self.files(job)  # Its own name changes when the job is finished.
@@ -104,7 +104,7 @@ class JobStore:
         shutil.rmtree(attempt / _STATES, ignore_errors=True)
         values = dataclasses.asdict(outcome) | {"result": outcome.result.as_dict()}
         write_json(attempt / _OUTCOME, {"format": _FORMAT, **values})
-        os.replace(attempt, self.folder(job))
+        self._finished(job)
 
     def read_files(self, job: Job) -> dict[str, bytes]:
         """Returns all files of a job, finished or not, by name; states aren't among them."""
@@ -125,4 +125,10 @@ class JobStore:
             write_atomically(attempt / name, data)
         if _OUTCOME in files:
             shutil.rmtree(attempt / _STATES, ignore_errors=True)
-            os.replace(attempt, self.folder(job))
+            self._finished(job)
+
+    def _finished(self, job: Job) -> None:
+        folder = self.folder(job)
+        if folder.exists():  # Its outcome was lost, so it was done again.
+            shutil.rmtree(folder)
+        os.replace(self.attempt(job), folder)

@@ -164,6 +164,21 @@ def test_a_damaged_outcome_is_named(text, store):
         store.outcome(noted())
 
 
+@pytest.mark.parametrize("left", [(), ("job.json", "log.txt"), ("found.txt",)])
+def test_a_job_whose_outcome_was_lost_is_done_again(left, store):
+    do(noted(), store)
+    folder = store.folder(noted())
+    whole = {path.name for path in folder.iterdir()}
+    for path in list(folder.iterdir()):
+        if path.name not in left:
+            path.unlink()
+    assert store.outcome(noted()) is None
+    assert do(noted(), store) is None
+    assert store.outcome(noted()).result.task == "from anew"
+    assert {path.name for path in folder.iterdir()} == whole
+    assert not store.attempt(noted()).exists()
+
+
 def test_files_go_from_store_to_store(store, tmp_path):
     do(noted(), store)
     other = JobStore(tmp_path / "other")
