@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -174,15 +175,19 @@ def _not_used(folder: Path, classes: Iterable[Path]) -> str | None:
 
 
 def _leading_out(folder: Path, images: Iterable[Path]) -> str | None:
-    home = folder.resolve()
-    folders = {path.parent: path.parent.resolve() for path in images}
+    home = _real(folder)
+    folders = {path.parent: _real(path.parent) for path in images}
     out = [
         path
         for path in images
         if path.is_symlink() or not folders[path.parent].is_relative_to(home)
-        if not path.resolve().is_relative_to(home)
+        if not _real(path).is_relative_to(home)
     ]
     return _note("Used, though they are links out of the folder", folder, out)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # `Path.resolve` raises where links go round in a circle.
 
 
 def _note(what: str, folder: Path, paths: Sequence[Path]) -> str | None:

@@ -161,6 +161,14 @@ def test_links_out_of_the_folder_are_used_and_noted(folder, tmp_path):
     assert note.endswith("and 2 more.")
 
 
+@pytest.mark.parametrize("target", ["new.png", "nowhere.png", "/dev/zero", "..", "../../../test"])
+def test_a_link_to_no_image_is_named_and_left_out_on_request(target, folder):
+    (folder / "train" / "car" / "new.png").symlink_to(target)
+    with pytest.raises(ImageError, match=r"1 images can't be used: \n  .*train/car/new.png"):
+        load(folder)
+    assert "new.png" in load(folder, skip_unreadable=True).notes[-1]
+
+
 def test_a_link_to_the_set_is_the_set(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     assert load(tmp_path / "link").notes == ()
