@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 _CLASSES = 1000
+_FETCHED, _FETCHED_SIZE = "imagenet", 224
 _MOMENTUM = 0.9
 # What torchvision's models, and the images of this package, are normalised by.
 _MEAN, _STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
@@ -23,8 +24,9 @@ def keras_mobilenet_v2(
     Args:
         num_classes: Number of logits. Another one than 1,000 gives a new head.
         input_shape: `(height, width, 3)`, of 32x32 or more.
-        weights: As in Keras: `"imagenet"`, which Keras downloads; a file of its weights for this
-            network, without the head unless `num_classes` is 1,000; `None` for random ones.
+        weights: As in Keras: `"imagenet"`, which Keras downloads, those for images of this size
+            where there are some, and else for 224x224; a file of its weights for this network,
+            without the head unless `num_classes` is 1,000; `None` for random ones.
         name: Name of the model; `"keras_mobilenet_v2"` by default.
 
     Returns:
@@ -37,7 +39,8 @@ def keras_mobilenet_v2(
     x = inputs = keras.Input(input_shape, name="image")
     x = layers.Rescaling((2 * _STD).tolist(), (2 * _MEAN - 1).tolist(), name="rescale")(x)
     build = keras.applications.MobileNetV2
-    return _finished(build, inputs, x, num_classes, weights, name or "keras_mobilenet_v2")
+    sizes = (96, 128, 160, 192, _FETCHED_SIZE)
+    return _finished(build, inputs, x, num_classes, weights, sizes, name or "keras_mobilenet_v2")
 
 
 def keras_resnet50(
@@ -61,22 +64,30 @@ def keras_resnet50(
     offset = 255 * _MEAN - _CAFFE_MEAN
     x = layers.Rescaling((255 * _STD).tolist(), offset.tolist(), name="rescale")(x)
     build = keras.applications.ResNet50
-    model = _finished(build, inputs, x, num_classes, weights, name or "keras_resnet50")
+    sizes = (_FETCHED_SIZE,)
+    model = _finished(build, inputs, x, num_classes, weights, sizes, name or "keras_resnet50")
     kernel = model.get_layer("conv1_conv").kernel
     kernel.assign(kernel.numpy()[:, :, ::-1])
     return model
 
 
-def _finished(build, inputs, x, num_classes, weights, name):
+def _finished(build, inputs, x, num_classes, weights, sizes, name):
     with_head = num_classes == _CLASSES
+    # With a head, Keras loads what it fetches into a network of its own size alone.
+    fetched = with_head and weights == _FETCHED
     network = build(
         include_top=with_head,
-        weights=weights,
+        weights=None if fetched else weights,
         input_tensor=x,
         input_shape=tuple(inputs.shape[1:]),
         pooling=None if with_head else "avg",
         classifier_activation=None,
     )
+    if fetched:
+        height, width, channels = inputs.shape[1:]
+        size = height if height == width and height in sizes else _FETCHED_SIZE
+        published = build(weights=_FETCHED, input_shape=(size, size, channels))
+        network.set_weights(published.get_weights())
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = _MOMENTUM
