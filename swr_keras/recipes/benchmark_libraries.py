@@ -12,6 +12,8 @@ from swr_keras.recipes.benchmark_jobs import PlannedJob
 from swr_keras.tasks.library import TaskLibrary
 from swr_keras.tasks.pack import TaskPack
 
+_SUFFIX = ".swr.safetensors"
+
 
 def write_libraries(folder: Path, store: JobStore, jobs: Sequence[PlannedJob]) -> None:
     """Writes the tasks of SWR as libraries, one for each backbone, cost and repetition.
@@ -21,16 +23,25 @@ def write_libraries(folder: Path, store: JobStore, jobs: Sequence[PlannedJob]) -
         store: Where the jobs were done.
         jobs: The jobs; those that failed are left out.
 
+    A folder that is there already is that of an earlier benchmark, whose tasks make way.
+
     Raises:
-        ValueError: If a folder is there already and has other tasks.
+        ValueError: If what a job wrote is damaged.
     """
     for name, models in _by_library(store, jobs).items():
         base, _ = read_base(store.folder(models[0].base))
         library = TaskLibrary(base)
         for job in models:
-            pack = TaskPack.load(store.folder(job) / "task.swr.safetensors")
+            pack = TaskPack.load(store.folder(job) / f"task{_SUFFIX}")
             library.add(readable(job.task), pack)
-        library.save(folder / name)
+        _replace(folder / name, library)
+
+
+def _replace(folder: Path, library: TaskLibrary) -> None:
+    for left in folder.glob(f"*{_SUFFIX}"):
+        if left.name.removesuffix(_SUFFIX) not in set(library):
+            left.unlink()
+    library.save(folder)
 
 
 def _by_library(store, jobs) -> dict[str, list[AdaptModel]]:
