@@ -151,7 +151,22 @@ class BenchmarkResults:
         return found
 
     def notes(self) -> Sequence[str]:
-        """Returns which rows lack repetitions."""
+        """Returns which rows are means of what differs, and which lack repetitions."""
+        return [*self._mixed(), *self._lacking()]
+
+    def _mixed(self):
+        found: dict[tuple[Any, ...], set[str]] = {}
+        for record in self._models:
+            key = record.backbone, _row(record), record.repetition, record.result.title
+            found.setdefault(key, set()).add(record.address)
+        mixed = [key for key, addresses in found.items() if len(addresses) > 1]
+        return [
+            f"{backbone}: {method} is the mean of jobs that differ in their settings or data. "
+            "Benchmarks that stand beside each other should be done alike."
+            for backbone, method in dict.fromkeys((key[0], key[1].method) for key in mixed)
+        ]
+
+    def _lacking(self):
         return [
             f"{backbone}: {row.method} has {len(found)} of "
             f"{self.repetitions * len(self.tasks)} results."

@@ -16,8 +16,8 @@ BASE_PARAMETERS, BASE_MULTIPLIES = 1000, 5000
 
 def record(result, *, backbone="bcresnet1", seed=0, fold=None, **more):
     settings = more.pop("settings", {})
+    address = more.pop("address", f"{backbone} {seed} {fold} {result.title}")
     values = {"seconds": 1.5, "peak_memory_bytes": 10**6, "versions": {"keras": "3"}, **more}
-    address = f"{backbone} {seed} {fold} {result.title}"
     return Record(
         result=result,
         backbone=backbone,
@@ -229,3 +229,15 @@ def test_published_results_give_the_published_tables(path):
             lines = table.markdown().splitlines()
             assert len(lines) > 5
             assert set(lines) <= set(published)
+
+
+def test_a_row_of_jobs_that_differ_is_noted(records):
+    notes = BenchmarkResults(records).notes()
+    assert not [note for note in notes if "differ" in note]
+    alike = model("english", "SWR", 90, 0.1)
+    assert BenchmarkResults([*records, alike]).notes() == notes
+    of_other_rate = model("english", "SWR", 10, 0.1, address="another job")
+    noted = [n for n in BenchmarkResults([*records, of_other_rate]).notes() if "differ" in n]
+    assert len(noted) == 1 and noted[0].startswith("bcresnet1: SWR is the mean of jobs")
+    elsewhere = model("english", "SWR", 10, 0.1, address="another job", backbone="res15")
+    assert not [n for n in BenchmarkResults([*records, elsewhere]).notes() if "differ" in n]
