@@ -150,7 +150,13 @@ def read_base(folder: Path) -> tuple[keras.Model, tuple[str, ...] | None]:
     """Reads what `write_base` wrote.
 
     Raises:
-        ValueError: If a file is damaged.
+        ValueError: If a file is missing or damaged; says what to do.
     """
-    labels = read_json(folder / _LABELS, kind="class names")["labels"]
-    return load_model(folder / _MODEL), None if labels is None else tuple(labels)
+    try:
+        labels = read_json(folder / _LABELS, kind="class names")["labels"]
+        base = load_model(folder / _MODEL)
+    except (ValueError, OSError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"The base in '{folder}' can't be used ({error}). Remove that folder and run again."
+        ) from error
+    return base, None if labels is None else tuple(labels)

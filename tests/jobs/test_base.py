@@ -4,7 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from swr_keras.jobs.base import TrainBase
+from swr_keras.jobs.base import (
+    TrainBase,
+    read_base,
+    write_base,
+)
 from swr_keras.jobs.perform import perform
 from swr_keras.jobs.place import PlaceWithTasks
 from swr_keras.jobs.store import JobStore
@@ -44,3 +48,16 @@ def test_a_base_has_its_precision_and_hands_it_on(precision, tmp_path):
     for layer in (base.get_layer("stem_conv"), model.model.get_layer("stem_conv")):
         assert layer.dtype_policy.name == precision
         assert layer.variable_dtype == "float32"
+
+
+@pytest.mark.parametrize("name", ["base.keras", "base.json"])
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"half"])
+def test_a_damaged_base_is_named_with_what_to_do(content, name, tmp_path):
+    inputs = keras.Input((2,))
+    write_base(tmp_path, keras.Model(inputs, keras.layers.Dense(2)(inputs)), ("a", "b"))
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{tmp_path.name}.*Remove that folder and run again"):
+        read_base(tmp_path)
