@@ -1,7 +1,9 @@
 """Jobs that make the base: trained on the classes of all tasks, or given."""
 
+import contextlib
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +57,9 @@ class TrainBase(Job):
         return _result(self, base, task.input_shape, **timed({"training": logs}))
 
     def _build(self, task):
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.precision)
-        try:
+        with _precision(self.precision):
             build = BUILDERS[self.backbone]
             return build(num_classes=task.num_classes, input_shape=task.input_shape)
-        finally:
-            keras.config.set_dtype_policy(before)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,23 +95,38 @@ class PublishedBase(Job):
         input_shape: Shape of one input.
         weights: A file of its weights, or `IMAGENET`. Its content counts, which `data` is the
             digest of, not its path.
+        precision: As of `TrainBase`.
     """
 
     backbone: str
     input_shape: tuple[int, int, int]
     weights: str
+    precision: str = "float32"
 
     title = "base"
 
     def settings(self):
-        return {"backbone": self.backbone, "input_shape": list(self.input_shape)}
+        settings = {"backbone": self.backbone, "input_shape": list(self.input_shape)}
+        return without_new_defaults({**settings, "precision": self.precision})
 
     def run(self, place):
         if weights_digest(self.weights) != self.data:
             raise ValueError(f"'{self.weights}' changed since this job was planned. Plan it anew.")
-        base = PUBLISHED[self.backbone](input_shape=self.input_shape, weights=self.weights)
+        with _precision(self.precision):
+            base = PUBLISHED[self.backbone](input_shape=self.input_shape, weights=self.weights)
         place.keep_base(self, base, None)
         return _result(self, base, self.input_shape)
+
+
+@contextlib.contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Builds layers of a dtype policy, which the process has before and after."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _result(job, base, input_shape, **more):

@@ -167,6 +167,7 @@ class ImageBenchmark(BenchmarkSettings):
             backbone=backbone,
             input_shape=(height, width, channels),
             weights=self.image_sets.weights,
+            precision=self.base_training.precision,
             task=base_task.name,
             data=base_task.data,
             seed=0,  # Nothing in it is drawn.

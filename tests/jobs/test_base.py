@@ -4,9 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from swr_keras.backbones import PUBLISHED
 from swr_keras.jobs.base import (
+    PublishedBase,
     TrainBase,
     read_base,
+    weights_digest,
     write_base,
 )
 from swr_keras.jobs.perform import perform
@@ -48,6 +51,32 @@ def test_a_base_has_its_precision_and_hands_it_on(precision, tmp_path):
     for layer in (base.get_layer("stem_conv"), model.model.get_layer("stem_conv")):
         assert layer.dtype_policy.name == precision
         assert layer.variable_dtype == "float32"
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_published_base_has_its_precision(precision, tmp_path, monkeypatch):
+    def small(*, input_shape, weights):
+        inputs = keras.Input(input_shape)
+        return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+
+    monkeypatch.setitem(PUBLISHED, "mobilenet_v2", small)
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"any")
+    job = PublishedBase(
+        backbone="mobilenet_v2",
+        input_shape=(4, 4, 3),
+        weights=str(weights),
+        precision=precision,
+        task="base",
+        data=weights_digest(str(weights)),
+        seed=0,
+    )
+    store = JobStore(tmp_path / "store")
+    assert perform(job, store, lambda data: None) is None
+    base, labels = read_base(store.folder(job))
+    assert labels is None
+    assert base.layers[-1].dtype_policy.name == precision
+    assert keras.config.dtype_policy().name == "float32"
 
 
 @pytest.mark.parametrize("name", ["base.keras", "base.json"])

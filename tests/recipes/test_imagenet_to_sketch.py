@@ -16,6 +16,7 @@ from swr_keras.jobs.record import read_records
 from swr_keras.recipes import imagenet_to_sketch
 from swr_keras.recipes.benchmark_images import ImageBenchmark
 from swr_keras.recipes.benchmark_jobs import Group, plan
+from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 from swr_keras.recipes.benchmark_tuning import given_rates
 from swr_keras.recipes.setting_flags import parse
 from swr_keras.split_task import BASE
@@ -107,6 +108,13 @@ def test_missing_images_stop_the_command(tmp_path, capsys):
     assert imagenet_to_sketch.main([*common, f"--output_dir={tmp_path / 'out'}"]) == 1
     assert "train' doesn't exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_published_base_has_the_precision_that_is_asked_for(precision):
+    wanted = settings("--weights=w", "--backbones=mobilenet_v2", f"--precision={precision}")
+    task = KnownTask("base", (), {}, (32, 32, 3), (), "digest")
+    assert wanted.base_job("mobilenet_v2", Repetition(0), task).precision == precision
 
 
 def test_sets_are_read_again_in_another_process_and_must_be_the_same(root, tmp_path):
