@@ -11,6 +11,7 @@ from swr_keras import images
 from swr_keras.backbones import BUILDERS, PUBLISHED
 from swr_keras.jobs.base import IMAGENET, PublishedBase, weights_digest
 from swr_keras.jobs.job import Job
+from swr_keras.jobs.policies import readable
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
 from swr_keras.recipes.settings import Settings, setting
@@ -75,9 +76,28 @@ class ImageSets(Settings):
                 "A base is trained on a set, `base_set`, or has `weights`. Received: "
                 f"base_set={self.base_set!r}, weights={self.weights!r}."
             )
+        if self.data_dir == "":
+            raise ValueError("`data_dir` is empty. Name a folder, or leave it out for letters.")
+        self._check_names()
+
+    def _check_names(self):
         names = self.names
-        if len(set(names)) < len(names) or not names or not all(names):
-            raise ValueError(f"`sets` needs one or more, each once. Received: {names}.")
+        files = {readable(name).casefold() for name in names}
+        if len(files) < len(names) or not names or "" in files:
+            raise ValueError(
+                "`sets` needs one or more, each once and with letters or digits to name its files "
+                f"by. Received: {names}."
+            )
+        if taken := [name for name in names if name in (BASE, self.base_name)]:
+            raise ValueError(
+                f"`sets` has {taken}, which is what bases are trained on. Received: sets={names}, "
+                f"base_set={self.base_name!r}. Leave it out, or train bases on another one."
+            )
+        if unknown := sorted(set(self.unflipped) - {*names, self.base_name}):
+            raise ValueError(
+                f"`unflipped` has {unknown}, which are no sets of this benchmark. Received: "
+                f"sets={names}, base_set={self.base_name!r}."
+            )
 
     @property
     def _has_base(self):
