@@ -1,7 +1,7 @@
 """Any benchmark, from data to tables."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from swr_keras.files import write_atomically, write_json
 from swr_keras.jobs.benchmark_results import BenchmarkResults
@@ -15,7 +15,7 @@ from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
 from swr_keras.recipes.benchmark_libraries import write_libraries
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
-from swr_keras.recipes.benchmark_source import TaskSource
+from swr_keras.recipes.benchmark_source import KnownTask, TaskSource
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import accuracy_per_byte, benchmark_tables, render_benchmark
@@ -41,7 +41,7 @@ def run(settings: BenchmarkSettings) -> None:
     failures = _do(trials, settings, store, source)
     found = tried(trials, _results(store, trials))
     jobs = plan(settings, groups, chosen_rates(settings, found))
-    failures += _do(jobs, settings, store, source)
+    failures = _not_done([*failures, *_do(jobs, settings, store, source)], store)
     records = _records(store, jobs, trials)
     folder = pathlib.Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,12 @@ def _do(
         plans={key: planned.plan for key, planned in keys.items()},
         report=_say,
     )
+
+
+def _not_done(failures: Sequence[Failure], store: JobStore) -> list[Failure]:
+    """Returns each job once that failed and wasn't done later."""
+    last = {failure.job.address(): failure for failure in failures}
+    return [failure for failure in last.values() if store.outcome(failure.job) is None]
 
 
 def _engine(settings: BenchmarkSettings, store: JobStore, source: TaskSource) -> Engine:
@@ -162,11 +168,18 @@ def _rates(found: Sequence[Tried]) -> list[str]:
 def _data_notes(groups: Sequence[Group]) -> list[str]:
     notes: dict[str, None] = {}
     for group in groups:
+        of_tasks = {note for task in group.tasks for note in task.notes}
         for task in group.tasks:
-            counts = ", ".join(f"{count:,} {split}" for split, count in task.examples.items())
-            notes[f"{task.name}, {group.repetition}: {counts} examples."] = None
-            notes |= dict.fromkeys(f"{task.name}: {note}" for note in task.notes)
+            notes |= dict.fromkeys(_notes_of(task, group, task.notes))
+        base_notes = [note for note in group.base_task.notes if note not in of_tasks]
+        notes |= dict.fromkeys(_notes_of(group.base_task, group, base_notes))
     return list(notes)
+
+
+def _notes_of(task: KnownTask, group: Group, notes: Iterable[str]) -> list[str]:
+    counts = ", ".join(f"{count:,} {split}" for split, count in task.examples.items())
+    counted = [f"{task.name}, {group.repetition}: {counts} examples."] if counts else []
+    return [*counted, *(f"{task.name}: {note}" for note in notes)]
 
 
 def _say(line: str) -> None:

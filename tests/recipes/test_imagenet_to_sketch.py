@@ -13,7 +13,8 @@ from swr_keras import images
 from swr_keras.jobs.base import PublishedBase, TrainBase
 from swr_keras.jobs.benchmark_results import BenchmarkResults
 from swr_keras.jobs.record import read_records
-from swr_keras.recipes import imagenet_to_sketch
+from swr_keras.jobs.schedule import Failure
+from swr_keras.recipes import benchmark_run, imagenet_to_sketch
 from swr_keras.recipes.benchmark_images import ImageBenchmark
 from swr_keras.recipes.benchmark_jobs import Group, plan
 from swr_keras.recipes.benchmark_source import KnownTask, Repetition
@@ -116,6 +117,35 @@ def test_missing_images_stop_the_command(tmp_path, capsys):
     assert imagenet_to_sketch.main([*common, f"--output_dir={tmp_path / 'out'}"]) == 1
     assert "train' doesn't exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_job_is_listed_once_and_what_is_known_of_a_base_is_on_the_page(
+    root, tmp_path, monkeypatch, capsys
+):
+    def fail(jobs, store, engine, *, names, plans, report):
+        return [Failure(job, names[job.address()], "no power", None) for job in jobs]
+
+    monkeypatch.setattr(benchmark_run, "run_jobs", fail)
+    odd = root / "base_set" / "train" / "class0" / "odd.png"
+    odd.write_bytes(b"no image")
+    arguments = [
+        *("imagenet_to_sketch", f"--data_dir={root}", "--sets=birds,sketches_small"),
+        *("--base_set=base_set", "--image_size=16", "--seeds=0,1", "--methods=classifier_only"),
+        *("--tune=1e-3,1e-2", "--skip_unreadable"),
+        *(f"--store_dir={tmp_path / 'store'}", f"--output_dir={tmp_path / 'out'}"),
+    ]
+    try:
+        assert imagenet_to_sketch.main(arguments) == 1
+    finally:
+        odd.unlink()
+    told = capsys.readouterr().err
+    # Two bases; each rate on both tasks at the first seed; the default one at both seeds.
+    assert "10 jobs were not done" in told
+    listed = [line for line in told.splitlines() if "no power" in line]
+    assert len(set(listed)) == len(listed) == 10
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "base, seed 1: 21 training, 3 validation, 12 testing examples." in page
+    assert page.count("base: Left out of") == 1 and "odd.png" in page
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
