@@ -66,7 +66,8 @@ def decode_image(
 ) -> Image.Image:
     """Decodes an image as a person sees it.
 
-    The first frame of an animation, or the first page, is taken; EXIF's orientation is undone;
+    The first frame of an animation, or the first page, is taken; EXIF's orientation is undone, and
+    damaged EXIF passed over;
     what is transparent shows white; 16 bits a sample are rounded to 8; CMYK and other colours
     become RGB by Pillow's plain conversion, without ICC profiles.
 
@@ -90,7 +91,7 @@ def decode_image(
             _check_size(name, image.size)
             if smallest_side is not None:
                 image.draft(image.mode, (smallest_side, smallest_side))
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            orientation = _orientation(image)
             image.load()
             return _turned(_converted(name, image, channels), orientation)
     except ImageError:
@@ -101,6 +102,13 @@ def decode_image(
         raise
     except Exception as error:  # Decoders raise whatever a broken file leads them to.
         raise _unusable(name, str(error) or type(error).__name__) from error
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # Whatever damaged EXIF leads to: the picture may be whole.
+        return None
 
 
 def is_image_name(path: pathlib.Path) -> bool:

@@ -124,6 +124,8 @@ COLOURED = {
     "upside down": (oriented(3), RED, GREEN),
     "lying": (oriented(6), RED, GREEN),
     "broken exif": (saved(PICTURE, "JPEG", exif=b"Exif\0\0garbage", quality=95), RED, GREEN),
+    "broken exif, PNG": (saved(PICTURE, "PNG", exif=b"garbage"), RED, GREEN),
+    "broken exif, WebP": (saved(PICTURE, "WEBP", exif=b"garbage", lossless=True), RED, GREEN),
 }
 
 
