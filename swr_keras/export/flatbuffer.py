@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import pathlib
+import struct
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
@@ -17,6 +18,8 @@ _OPERATOR_NAMES = {
 _TYPE_NAMES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
+_ERRORS = (AttributeError, IndexError, KeyError, TypeError, UnicodeDecodeError, struct.error)
+"""What reading a damaged file leads to."""
 _WIDEST_BYTES = 8
 _BOOKKEEPING_BYTES = 65536
 
@@ -98,7 +101,7 @@ def parse(data: bytes) -> FlatBuffer:
         model = as_object(data)
         graphs = [_read_graph(model, graph, data) for graph in _listed(model.subgraphs)]
         main = graphs[0]
-    except (AttributeError, IndexError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except _ERRORS as error:
         raise ExportError(
             f"Expected the contents of a .tflite file. Received: {len(data)} bytes whose tables "
             f"don't fit together ({type(error).__name__}: {error}). Export the model again."

@@ -163,13 +163,11 @@ def read_base(folder: Path) -> tuple[keras.Model, tuple[str, ...] | None]:
     """Reads what `write_base` wrote.
 
     Raises:
-        ValueError: If a file is missing or damaged; says what to do.
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged.
     """
-    try:
-        labels = read_json(folder / _LABELS, kind="class names")["labels"]
-        base = load_model(folder / _MODEL)
-    except (ValueError, OSError, LookupError, TypeError) as error:
-        raise ValueError(
-            f"The base in '{folder}' can't be used ({error}). Remove that folder and run again."
-        ) from error
-    return base, None if labels is None else tuple(labels)
+    values = read_json(folder / _LABELS, kind="class names")
+    if not isinstance(values, dict) or not isinstance(values.get("labels"), list | None):
+        raise ValueError(f"'{folder / _LABELS}' has no class names.")
+    labels = values.get("labels")
+    return load_model(folder / _MODEL), None if labels is None else tuple(labels)

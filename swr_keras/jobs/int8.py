@@ -58,6 +58,11 @@ class ConvertBase(Job):
         """Returns the file of the base."""
         return place.files(self) / BASE_INT8
 
+    def converted(self, place) -> FlatBuffer:
+        """Returns the base as int8."""
+        with place.reading(self):
+            return parse(self.outcome(place).read_bytes())
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertInt8(Job):
@@ -92,8 +97,9 @@ class ConvertInt8(Job):
     def run(self, place):
         task, folder = place.task(self), place.files(self)
         trained = place.result(self.model)
-        merged = load_model(place.files(self.model) / "model.keras")
-        base = parse(self.base.outcome(place).read_bytes()) if self.base else None
+        with place.reading(self.model):
+            merged = load_model(place.files(self.model) / "model.keras")
+        base = self.base.converted(place) if self.base else None
         int8 = convert_int8(merged, task.calibration(self.calibration_examples), like=base)
         measured = measure(LiteModel(int8), task)
         name = c_name(self.task, self.model.target_cost)

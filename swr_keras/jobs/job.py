@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,6 +55,9 @@ class Workplace(Protocol):
 
     def base(self, job: "Job") -> tuple[keras.Model, tuple[str, ...] | None]:
         """Returns the base that a finished job made, and its class names."""
+
+    def reading(self, job: "Job") -> AbstractContextManager[None]:
+        """Returns what the files of a finished job are read in: an error says how to mend them."""
 
     def result(self, job: "Job") -> Result:
         """Returns the result of a finished job."""

@@ -1,7 +1,8 @@
 """Where jobs are: what they made, what came of them, and from where they go on."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,9 @@ class Place(Protocol):
     def begin(self, job: Job) -> None:
         """Prepares for a job, or for one more attempt at it."""
 
+    def folder(self, job: Job) -> Path:
+        """Returns the folder without which a finished job is one that wasn't done."""
+
     def files(self, job: Job) -> Path:
         """Returns the folder of a job's files."""
 
@@ -67,6 +71,22 @@ class Place(Protocol):
         Raises:
             ValueError: If its file was damaged; says what to do.
         """
+
+
+@contextlib.contextmanager
+def reading(place: Place, job: Job) -> Iterator[None]:
+    """Reads what a finished job wrote.
+
+    Raises:
+        ValueError: If a file is missing or damaged; says how the job is done again.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"What '{job.title}' wrote can't be used; remove the folder '{place.folder(job)}' to "
+            f"do that job again: {error}"
+        ) from error
 
 
 def share_done(place: Place, job: Job, plan: Plan) -> float:
@@ -114,4 +134,8 @@ class PlaceWithTasks:
 
     def base(self, job: Job) -> tuple[keras.Model, tuple[str, ...] | None]:
         # Loaded for each job anew, so that a job can't depend on what ran before it.
-        return read_base(self.files(job))
+        with self.reading(job):
+            return read_base(self.files(job))
+
+    def reading(self, job: Job) -> contextlib.AbstractContextManager[None]:
+        return reading(self._place, job)

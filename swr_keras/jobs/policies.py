@@ -96,13 +96,11 @@ class LearnPolicies(Job):
             num_classes=place.task(self).num_classes,
             batch_norm=self.batch_norm,
         )
-        arrays, _ = read_tensors(
-            self._supernet_file(place),
-            form=_SUPERNET_FORMAT,
-            kind="a super-net",
-            cure=f"Remove the folder '{place.files(self)}' and run again.",
-        )
-        supernet.start_from(arrays)
+        with place.reading(self):
+            arrays, _ = read_tensors(
+                self._supernet_file(place), form=_SUPERNET_FORMAT, kind="a super-net", cure=""
+            )
+            supernet.start_from(arrays)
         return supernet
 
     @property
@@ -155,7 +153,8 @@ class ChoosePolicy(Job):
         )
 
     def run(self, place):
-        policies = LearnedPolicies.load(self.search.outcome(place))
+        with place.reading(self.search):
+            policies = LearnedPolicies.load(self.search.outcome(place))
         task = place.task(self)
         # Seeded before the super-net is made, whose dropout takes its seeds then.
         keras.utils.set_random_seed(self.seed)
@@ -184,10 +183,9 @@ class ChoosePolicy(Job):
     def chosen(self, place, *, with_supernet: bool) -> dict[str, Any]:
         """Returns what `SWR.train` takes of it: the policy, and the super-net where it's wanted."""
         supernet = self.search.supernet(place) if with_supernet else None
-        return {
-            "policy": Policy.from_json(self.outcome(place).read_text()),
-            "supernet": supernet,
-        }
+        with place.reading(self):
+            policy = Policy.from_json(self.outcome(place).read_text())
+        return {"policy": policy, "supernet": supernet}
 
 
 def folder_name(task: str, *parts: str) -> str:

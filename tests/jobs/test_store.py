@@ -1,9 +1,12 @@
 import dataclasses
 import json
+import re
+import shutil
 
 import pytest
 
 from swr_keras.jobs.base import TrainBase
+from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.jobs.perform import perform
@@ -177,6 +180,38 @@ def test_a_job_whose_outcome_was_lost_is_done_again(left, store):
     assert store.outcome(noted()).result.task == "from anew"
     assert {path.name for path in folder.iterdir()} == whole
     assert not store.attempt(noted()).exists()
+
+
+def _jobs_that_read():
+    """Jobs by the file that they read, each with the job that wrote it and the call that reads."""
+    model = adapted()
+    search, choice, _ = swr_jobs([SWR()], (0.1,), base=BASE, task="english", data="d", seed=0)
+    common = {"calibration_examples": 1, "task": "english", "data": "d", "seed": 0}
+    base_int8 = ConvertBase(base=BASE, **common)
+    int8 = ConvertInt8(model=model, base=None, **common)
+    return {
+        "base.json": (BASE, lambda place: place.base(BASE)),
+        "policies.safetensors": (search, choice.run),
+        "policy.json": (choice, lambda place: choice.chosen(place, with_supernet=False)),
+        "model.keras": (model, int8.run),
+        "base_int8.tflite": (base_int8, base_int8.converted),
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+@pytest.mark.parametrize("name", _jobs_that_read())
+def test_what_a_job_wrote_and_was_damaged_is_named_with_what_to_do(name, content, store):
+    wrote, read = _jobs_that_read()[name]
+    store.begin(wrote)
+    if content is not None:
+        (store.files(wrote) / name).write_bytes(content)
+    result = Result(kind="base", title=wrote.title, task="english")
+    store.finish(wrote, Outcome(result=result, seconds=1.0, peak_memory_bytes=1, versions={}))
+    told = f"{wrote.title}' wrote can't be used; remove the folder '{store.folder(wrote)}'"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read(PlaceWithTasks(store, lambda data: None, 0))
+    shutil.rmtree(store.folder(wrote))
+    assert store.outcome(wrote) is None
 
 
 def test_files_go_from_store_to_store(store, tmp_path):

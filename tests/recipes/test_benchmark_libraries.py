@@ -65,3 +65,12 @@ def test_a_later_benchmark_replaces_the_tasks_of_an_earlier_one(later, failed, f
     store, jobs = done(tmp_path / "second", later, seed=1, failed=failed)
     write_libraries(folder, store, jobs)
     assert set(TaskLibrary.load(folder / NAME)) == found
+
+
+@pytest.mark.parametrize("name", ["base.keras", "task.swr.safetensors"])
+def test_damage_is_named_with_what_to_do(name, tmp_path):
+    store, jobs = done(tmp_path / "store", ("birds",), seed=0)
+    (damaged,) = store.path.glob(f"*/{name}")
+    damaged.write_bytes(b"half")
+    with pytest.raises(ValueError, match=f"remove the folder '{damaged.parent}' to do that job"):
+        write_libraries(tmp_path / "libraries", store, jobs)
