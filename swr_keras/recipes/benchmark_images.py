@@ -213,6 +213,8 @@ class ImageSource:
             ValueError: See `images.load_task`.
         """
         sets = self._settings.image_sets
+        # First, since they are soon missed, and images take long to read.
+        weights = "" if sets.base_name else self._weights
         tasks = [self._look(name, repetition.seed) for name in sets.names]
         if sets.base_name is not None:
             return self._look(sets.base_name, repetition.seed), tasks
@@ -222,7 +224,7 @@ class ImageSource:
             examples={},
             input_shape=tasks[0].input_shape,
             notes=(),
-            data=self._weights,
+            data=weights,
         )
         return base, tasks
 

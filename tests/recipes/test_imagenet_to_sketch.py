@@ -119,6 +119,13 @@ def test_missing_images_stop_the_command(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_are_missed_before_images_are_read(tmp_path, capsys):
+    common = ["imagenet_to_sketch", f"--data_dir={tmp_path}", "--backbones=resnet50"]
+    paths = (f"--store_dir={tmp_path / 'store'}", f"--output_dir={tmp_path / 'out'}")
+    assert imagenet_to_sketch.main([*common, "--weights=no.pth", *paths]) == 1
+    assert "no.pth" in capsys.readouterr().err
+
+
 def test_a_failed_job_is_listed_once_and_what_is_known_of_a_base_is_on_the_page(
     root, tmp_path, monkeypatch, capsys
 ):
