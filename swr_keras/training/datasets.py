@@ -29,8 +29,8 @@ def check_dataset(data: Any, model: keras.Model, *, batch_size: int = 32) -> Bat
     """Returns the data of a training if it fits the inputs of a model.
 
     Args:
-        data: A `tf.data.Dataset` of batches, a pair of arrays `(inputs, labels)`, or a
-            `keras.utils.PyDataset`.
+        data: A `tf.data.Dataset` of batches, a tuple of arrays `(inputs, labels)` or `(inputs,
+            labels, sample_weight)`, or a `keras.utils.PyDataset`.
         model: A Functional or Sequential model.
         batch_size: Examples a batch, of arrays.
 
@@ -62,14 +62,30 @@ def _as_dataset(data, batch_size):
     if isinstance(data, keras.utils.PyDataset):
         return _from_py_dataset(data)
     if isinstance(data, tuple) and len(data) in (2, 3):
-        sizes = {len(each) for each in tree.flatten(data)}
-        if len(sizes) != 1:
-            raise ValueError(f"Arrays must be of one length. Received: lengths {sorted(sizes)}.")
-        return tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+        return tf.data.Dataset.from_tensor_slices(as_tensors(data)).batch(batch_size)
     raise ValueError(
         "Data must be a tf.data.Dataset, a pair of arrays or a keras.utils.PyDataset. Received: "
         f"{type(data).__name__}. {_CURE}"
     )
+
+
+def as_tensors(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns arrays of inputs, labels and weights as tensors, several inputs in a tuple.
+
+    Raises:
+        ValueError: If one is no array, or they are of different lengths.
+    """
+    # Of a list, `tf.data` would make one tensor.
+    arrays = tree.lists_to_tuples(arrays)
+    if numbers := [each for each in tree.flatten(arrays) if not hasattr(each, "__len__")]:
+        raise ValueError(
+            f"Inputs and labels must be arrays. Received: {numbers[:3]} in a list, or instead of "
+            "an array. Make arrays of lists of numbers: `numpy.asarray(labels)`."
+        )
+    sizes = {len(each) for each in tree.flatten(arrays)}
+    if len(sizes) != 1:
+        raise ValueError(f"Arrays must be of one length. Received: lengths {sorted(sizes)}.")
+    return tree.map_structure(tf.convert_to_tensor, arrays)
 
 
 def _from_py_dataset(data):
@@ -80,12 +96,14 @@ def _from_py_dataset(data):
             "`__len__` above 0."
         )
 
+    def batch(index):
+        return tree.map_structure(tf.convert_to_tensor, tree.lists_to_tuples(tuple(data[index])))
+
     def batches():
-        for index in range(steps):
-            yield tree.map_structure(tf.convert_to_tensor, tuple(data[index]))
+        yield from map(batch, range(steps))
         data.on_epoch_end()
 
-    first = tree.map_structure(tf.convert_to_tensor, tuple(data[0]))
+    first = batch(0)
     signature = tree.map_structure(
         lambda tensor: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype), first
     )

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from swr_keras.training.datasets import check_dataset
+from swr_keras.training.datasets import as_tensors, check_dataset
 
 _VALIDATION_BATCH = 128
 
@@ -18,8 +18,9 @@ class GivenData:
     Args:
         base: The base that the task is for.
         x, y: Arrays, a `keras.utils.PyDataset`, or a `tf.data.Dataset` of batches
-            `(inputs, labels)`.
-        validation_data: Likewise, a pair for arrays.
+            `(inputs, labels)`. Instead of two arrays, `x` may be the tuple of them, to which
+            sample weights can be added.
+        validation_data: Likewise, a tuple for arrays.
         num_classes, loss, metrics: See `Task`.
         seed: Seed of the order of arrays.
 
@@ -46,10 +47,11 @@ class GivenData:
         self.loss = loss
         self.metrics = metrics
         self._seed = seed
-        batches = check_dataset(x if y is None else (x, y), base)
+        data = x if y is None else (x, y)
+        batches = check_dataset(data, base)
         self.labels_spec = batches.labels
         self._batches, self._steps = batches.dataset, batches.steps
-        self._arrays = None if y is None else tree.map_structure(tf.convert_to_tensor, (x, y))
+        self._arrays = as_tensors(data) if isinstance(data, tuple) else None
         self._validation = None
         if validation_data is not None:
             checked = check_dataset(validation_data, base, batch_size=_VALIDATION_BATCH)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from swr_keras.training.datasets import check_dataset
+from swr_keras.training.given_data import GivenData
 
 X = np.arange(40, dtype="float32").reshape(10, 4)
 Y = np.arange(10) % 2
@@ -20,16 +21,21 @@ def two_inputs():
     return keras.Model(inputs, layers.Dense(2)(layers.Add()(list(inputs.values()))))
 
 
+def listed_inputs():
+    inputs = [keras.Input((4,)), keras.Input((3,))]
+    return keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(inputs)))
+
+
 class Sequence(keras.utils.PyDataset):
-    def __init__(self, length=3):
+    def __init__(self, length=3, inputs=lambda x: x):
         super().__init__()
-        self.length = length
+        self.length, self.inputs = length, inputs
 
     def __len__(self):
         return self.length
 
     def __getitem__(self, index):
-        return X[4 * index : 4 * index + 4], Y[4 * index : 4 * index + 4]
+        return self.inputs(X[4 * index : 4 * index + 4]), Y[4 * index : 4 * index + 4]
 
 
 def batches(*arrays):
@@ -46,8 +52,16 @@ def batches(*arrays):
         (Sequence(), one_input, 3),
         (batches({"sound": X}, Y), one_input, 3),
         (batches({"a": X, "b": X}, Y), two_inputs, 3),
+        ((X, Y, np.ones(10)), one_input, 1),
+        (({"a": X, "b": X}, Y), two_inputs, 1),
+        (([X, X[:, :3]], Y), listed_inputs, 1),
+        (([X, X[:, :3]], Y, np.ones(10)), listed_inputs, 1),
+        (Sequence(inputs=lambda x: [x, x[:, :3]]), listed_inputs, 3),
     ],
-    ids=["dataset", "unknown_length", "weights", "arrays", "py_dataset", "named", "dict"],
+    ids=[
+        *("dataset", "unknown_length", "weights", "arrays", "py_dataset", "named", "dict"),
+        *("array_weights", "array_dict", "array_list", "array_list_weights", "py_dataset_list"),
+    ],
 )
 def test_data_that_fit(data, build, steps):
     model = build()
@@ -77,6 +91,8 @@ def test_data_that_fit(data, build, steps):
         (batches(X, Y).filter(lambda x, y: False), one_input, "is empty"),
         ((X[:0], Y[:0]), one_input, "is empty"),
         ((X, Y[:3]), one_input, r"one length.*\[3, 10\]"),
+        ((X, Y.tolist()), one_input, r"must be arrays.*\[0, 1, 0\].*asarray"),
+        ((X, 3), one_input, r"must be arrays.*\[3\].*asarray"),
         (Sequence(0), one_input, "how many batches.*0"),
         (X, one_input, "pair of arrays.*ndarray"),
         (None, one_input, "pair of arrays.*NoneType"),
@@ -85,3 +101,21 @@ def test_data_that_fit(data, build, steps):
 def test_data_that_do_not_fit_are_refused(data, build, message):
     with pytest.raises(ValueError, match=message):
         check_dataset(data, build())
+
+
+@pytest.mark.parametrize(
+    ("build", "inputs"),
+    [(one_input, X), (two_inputs, {"a": X, "b": X}), (listed_inputs, [X, X[:, :3]])],
+)
+def test_arrays_come_in_an_order_of_their_own_however_they_are_given(build, inputs):
+    weights = np.linspace(0.1, 1.0, 10, dtype="float32")
+    pair = GivenData(build(), inputs, Y)
+    for task in (GivenData(build(), (inputs, Y)), GivenData(build(), (inputs, Y, weights)), pair):
+        assert task.steps_per_epoch(4) == 3
+        own, expected = (list(each.training(4).take(3)) for each in (task, pair))
+        for batch, other in zip(own, expected, strict=True):
+            tf.nest.map_structure(np.testing.assert_array_equal, batch[:2], other)
+        first = np.concatenate([keras.tree.flatten(batch[0])[0] for batch in own])
+        assert sorted(first[:, 0]) == list(X[:, 0]) != list(first[:, 0])
+        for _, labels, *weighing in own:
+            assert [labels.shape] * len(weighing) == [each.shape for each in weighing]
