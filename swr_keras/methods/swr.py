@@ -211,7 +211,7 @@ def transfer(
     x: Any,
     y: Any = None,
     *,
-    target_cost: float,
+    target_cost: float | None = None,
     num_classes: int | None = None,
     validation_data: Any = None,
     method: Method = SWR(),
@@ -228,7 +228,8 @@ def transfer(
         base: A built Functional or Sequential model; it is not touched.
         x, y: As for `keras.Model.fit`: arrays, a `keras.utils.PyDataset`, or a `tf.data.Dataset`
             of batches `(inputs, labels)`.
-        target_cost: Share of the policy layers' sizes that the task may own, in [0, 1].
+        target_cost: Share of the policy layers' sizes that the task may own, in [0, 1]; `None` for
+            a method that needs none.
         num_classes: Outputs of the task's head; as many as the base's by default.
         validation_data: As for `keras.Model.fit`, batches of mixed classes; reported, never
             selected on.
@@ -243,9 +244,11 @@ def transfer(
         The trained task model: `.merge()` gives the plain Keras model, `.pack()` the task pack.
 
     Raises:
-        ValueError: For a target cost outside [0, 1]; see also `reparametrize`.
+        ValueError: For a target cost outside [0, 1] or none where one is needed; see also
+            `reparametrize`.
     """
-    check_target_cost(target_cost)
+    if method.needs_cost:
+        check_target_cost(target_cost)
     task = GivenData(
         base,
         x,

@@ -79,6 +79,8 @@ def test_the_same_seed_gives_the_same_task(base, arrays):
 def test_mistakes_are_said_before_anything_is_trained(base, dataset):
     with pytest.raises(ValueError, match="from 0 to 1"):
         swr.transfer(base, dataset, target_cost=10)
+    with pytest.raises(ValueError, match="from 0 to 1.*None"):
+        swr.transfer(base, dataset)
     with pytest.raises(ValueError, match="reading of a policy.*'bugdet'"):
         SWR(reading="bugdet")
     with pytest.raises(ValueError, match="from 0 to 1"):
@@ -93,7 +95,6 @@ def test_a_method_of_the_users_choice_and_callbacks_of_theirs(base, arrays):
     task = swr.transfer(
         base,
         *arrays,
-        target_cost=0.0,
         num_classes=3,
         method=ClassifierOnly(fit=Fit(epochs=2)),
         callbacks=[callback],
