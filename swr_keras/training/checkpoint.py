@@ -4,6 +4,8 @@ import math
 import os
 import pathlib
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,8 +29,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Attributes:
         initial_epoch: Epochs that were done when the callback was made.
-        history: Logs of all epochs done, those before an interruption included, with the
-            seconds that each took.
+        history: Logs of all epochs done, see `as_numbers`, those before an interruption included,
+            with the seconds that each took.
 
     Raises:
         ValueError: If the file isn't a state, or when training begins, not one of this model.
@@ -64,7 +66,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.monotonic() - self._start, 2)
-        self.history.append({**{k: float(v) for k, v in (logs or {}).items()}, "seconds": seconds})
+        self.history.append({**as_numbers(logs or {}), "seconds": seconds})
         values = {name: np.asarray(variable) for name, variable in self._variables().items()}
         write_tensors(self.path, values, self.history, form=_FORMAT)
 
@@ -100,6 +102,11 @@ class Checkpoint(keras.callbacks.Callback):
             )
         for place, variable in own.items():
             variable.assign(found[place])
+
+
+def as_numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the logs of an epoch without those that aren't one number, as an F1 of each class."""
+    return {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
 
 
 def _is_logs(logs):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from swr_keras.training.checkpoint import Checkpoint
+from swr_keras.training.checkpoint import Checkpoint, as_numbers
 from swr_keras.training.distribution import check_model, share_out
 
 
@@ -32,7 +32,7 @@ def fit_model(
         state: File from which an interrupted training goes on, see `Checkpoint`, or `None`.
 
     Returns:
-        The logs of each epoch.
+        The logs of each epoch, see `as_numbers`.
     """
     check_model(model)
     strategy = model.distribute_strategy
@@ -52,7 +52,7 @@ def fit_model(
         return checkpoint.history
     names = history.history
     rows = zip(*names.values(), strict=True)
-    return [dict(zip(names, map(float, values), strict=True)) for values in rows]
+    return [as_numbers(dict(zip(names, values, strict=True))) for values in rows]
 
 
 def _validation(dataset, strategy):

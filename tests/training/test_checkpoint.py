@@ -103,6 +103,29 @@ def test_an_interrupted_policy_search_ends_with_the_same_network(base, tmp_path)
         np.testing.assert_array_equal(one, other)
 
 
+class OfEachClass(keras.metrics.Metric):
+    """Three numbers an epoch."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        pass
+
+    def result(self):
+        return keras.ops.ones(3)
+
+
+@pytest.mark.parametrize("file", [None, "state.safetensors"])
+def test_a_metric_of_several_numbers_is_left_out_of_the_logs(file, base, tmp_path):
+    data = Data()
+    data.metrics = [OfEachClass(name="of_each_class"), "accuracy"]
+    path = tmp_path / file if file else None
+    logs = train(base, path, data=data, epochs=2)
+    assert [set(epoch) - {"seconds", "learning_rate"} for epoch in logs] == [
+        {"loss", "accuracy"}
+    ] * 2
+    if path:
+        assert Checkpoint(path).history == logs
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(base, tmp_path):
     path = tmp_path / "state.safetensors"
     train(base, path)
