@@ -39,7 +39,9 @@ class SuperNetLoss:
         self.supernet = supernet
         if not supernet.compiled:
             supernet.compile(loss=task_loss(supernet, task, label_smoothing))
-        self.batches = list(task.training(_BATCH).take(-(-examples // _BATCH)))
+        # Data that come in batches have a size of their own.
+        batches = task.training(_BATCH).rebatch(_BATCH)
+        self.batches = list(batches.take(-(-examples // _BATCH)))
         self._compiled = tf.function(self._batch_loss, reduce_retracing=True)
 
     def __call__(self, selected: Sequence[bool]) -> float:

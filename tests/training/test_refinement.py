@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import swr_keras as swr
 from swr_keras.policy.learned import LearnedPolicies
@@ -73,12 +74,22 @@ def test_loss_is_that_of_the_supernet_with_these_gates(base, arrays, batch_norm)
     gates = np.array([True, False, True])
     expected = [
         supernet.compute_loss(x, y, supernet(x, gates=gates.astype("float32")))
-        for x, y in task.training(64).take(2)
+        for x, y in task.training(64).rebatch(64).take(2)
     ]
     assert measured(gates) == pytest.approx(np.mean(expected), rel=0.02)
     assert measured([True] * 3) < measured([False] * 3)
     for old, new in zip(before, supernet.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("size", [4, 48, 96])
+def test_a_policy_is_measured_on_as_many_examples_whatever_the_batches_are(size, base, arrays):
+    dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(size)
+    for data in (dataset, dataset.filter(lambda *_: True), tuple(arrays)):
+        task = GivenData(base, data, num_classes=3)
+        measured = SuperNetLoss(swr.SuperNet(base, num_classes=3), task, 65)
+        endless = task.steps_per_epoch(64) is not None
+        assert [len(y) for _, y in measured.batches] == [64, 64 if endless else 32]
 
 
 def test_swr_refines_unless_told_otherwise(base, arrays):
