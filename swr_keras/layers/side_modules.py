@@ -73,15 +73,20 @@ class SideModules(Extension):
 
     def extend(self, base):
         replay = Replay(base)
+        inputs = tree.flatten(replay.inputs)
+        if len(inputs) > 1:
+            raise ValueError(
+                f"Side modules are for a base of one input. Received: '{base.name}' with the "
+                f"inputs {[tensor.name for tensor in inputs]}. Choose another method."
+            )
         found = find_blocks(replay.graph, self.blocks)
         chosen = {id(block.calls[-1]): block for block in self._chosen(found)}
-        (inputs,) = tree.flatten(replay.inputs)
-        for tensor in (inputs, *(each.output for each in chosen.values())):
+        for tensor in (inputs[0], *(each.output for each in chosen.values())):
             check_image(base, tensor, "A side module")
         for call in replay.graph.calls:
             replay.run(call)
             if any(tensor is found[0].input for tensor in tree.flatten(call.output)):
-                self._add(replay, "input", inputs, found[0].input, _INPUT_POOLING)
+                self._add(replay, "input", inputs[0], found[0].input, _INPUT_POOLING)
             if id(call) in chosen:
                 block = chosen[id(call)]
                 taken = replay.values[id(block.input)]

@@ -188,6 +188,16 @@ def test_a_base_without_blocks_is_refused(method, base, arrays):
         method.adapt(base, GivenData(base, *arrays, num_classes=3), verbose=0)
 
 
+def test_side_modules_of_a_base_of_two_inputs_are_refused():
+    inputs = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
+    x = keras.layers.Conv2D(4, 3, padding="same")(keras.layers.Concatenate()(inputs))
+    x = keras.layers.Add()([x, keras.layers.Conv2D(4, 3, padding="same")(x)])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    base = keras.Model(inputs, keras.layers.Dense(3)(x), name="two")
+    with pytest.raises(ValueError, match="one input. Received: 'two'"):
+        SideModules().extend(base)
+
+
 @pytest.mark.parametrize("method", [ResidualAdapter(), RepNet(), SpotTune()], ids=lambda m: m.name)
 def test_settings_are_values(method):
     again = type(method)()
