@@ -105,27 +105,38 @@ class BenchmarkResults:
         bases = (r.result for r in self.records if r.backbone == backbone)
         return next((each for each in bases if each.kind == "base"), None)
 
+    def by_task(
+        self, backbone: str, row: Row, value: Callable[[Result], float | None]
+    ) -> list[float] | None:
+        """Returns the mean over repetitions of a value for each task of a backbone.
+
+        `None` if it isn't known of all of them: what is summed or averaged over some tasks can't be
+        compared with what is so over all.
+        """
+        found = self.values(backbone, row, value)
+        tasks = dict.fromkeys(r.result.task for r in self._models if r.backbone == backbone)
+        means = [[each for (_, of), each in found.items() if of == task] for task in tasks]
+        return [fmean(each) for each in means] if all(means) else None
+
     def relative_parameters(self, backbone: str, row: Row) -> float | None:
         """Returns the parameters of base and all tasks, relative to the base's ("#Param")."""
         base = self.base(backbone)
-        owned = self.values(backbone, row, lambda result: result.owned_parameters)
         if row.method == MULTILINGUAL:
             return 1.0
-        if base is None or not base.owned_parameters or not owned:
+        owned = self.by_task(backbone, row, lambda result: result.owned_parameters)
+        if base is None or not base.owned_parameters or owned is None:
             return None
-        by_task = [[count for (_, of), count in owned.items() if of == task] for task in self.tasks]
-        means = [round(fmean(counts)) for counts in by_task if counts]
-        return relative_parameters(base.owned_parameters, means)
+        return relative_parameters(base.owned_parameters, map(round, owned))
 
     def relative_multiplies(self, backbone: str, row: Row) -> float | None:
         """Returns the multiplies of a task's model, relative to the base's ("#Mult")."""
         base = self.base(backbone)
         if row.method == MULTILINGUAL:
             return 1.0
-        found = self.values(backbone, row, lambda result: result.multiplies)
-        if base is None or not base.multiplies or not found:
+        found = self.by_task(backbone, row, lambda result: result.multiplies)
+        if base is None or not base.multiplies or found is None:
             return None
-        return fmean(found.values()) / base.multiplies
+        return fmean(found) / base.multiplies
 
     def reference(self, backbone: str, row: Row) -> Row | None:
         """Returns the row of SWR that another one is compared with.

@@ -118,7 +118,7 @@ def _columns(
 
     def mean(value: Callable[[Result], float | None], form: str) -> Callable[[Row], str]:
         def cell(row):
-            found = results.values(backbone, row, value).values()
+            found = results.by_task(backbone, row, value)
             return format(fmean(found), form) if found else ""
 
         return cell

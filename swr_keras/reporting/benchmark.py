@@ -67,13 +67,15 @@ def render_benchmark(
 
 
 def accuracy_per_byte(results: BenchmarkResults) -> dict[str, Picture]:
-    """Draws accuracy against the bytes of flash that one more task takes, for each backbone."""
+    """Draws accuracy against the bytes of flash that one more task takes, for each backbone.
+
+    Methods without results of all tasks are left out.
+    """
     drawn = {}
     for backbone in results.backbones:
         if arms := _arms(results, backbone):
             base = Row(MULTILINGUAL)
-            known = base in results.rows(backbone)
-            level = _accuracy(results, backbone, base) if known else None
+            level = _mean(results, backbone, base, _testing)
             drawn[backbone] = figures.all_methods(arms, level, backbone)
     return drawn
 
@@ -81,15 +83,21 @@ def accuracy_per_byte(results: BenchmarkResults) -> dict[str, Picture]:
 def _arms(results, backbone):
     points: dict[str, list[tuple[float, float]]] = {}
     for row in results.rows(backbone):
-        size = results.values(backbone, row, lambda result: result.flash_bytes)
-        if size and not row.is_ablation:
-            point = fmean(size.values()), _accuracy(results, backbone, row)
-            points.setdefault(row.method, []).append(point)
+        size = _mean(results, backbone, row, lambda result: result.flash_bytes)
+        accuracy = _mean(results, backbone, row, _testing)
+        if size is not None and accuracy is not None and not row.is_ablation:
+            points.setdefault(row.method, []).append((size, accuracy))
     return [Arm(name, found, name == SWR) for name, found in points.items()]
 
 
-def _accuracy(results, backbone, row):
-    return fmean(results.values(backbone, row, lambda r: r.testing_accuracy).values())
+def _mean(results, backbone, row, value):
+    """The mean over tasks; `None` where a task lacks, which says nothing beside the others'."""
+    found = results.by_task(backbone, row, value)
+    return fmean(found) if found else None
+
+
+def _testing(result):
+    return result.testing_accuracy
 
 
 def _maps(results: BenchmarkResults, backbone: str):

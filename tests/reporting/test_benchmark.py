@@ -158,6 +158,18 @@ def test_accuracy_per_byte_is_a_picture_of_each_backbone_as_the_page_has_it(resu
         assert picture.source in text
 
 
+def test_a_method_that_lacks_a_task_is_not_drawn_beside_those_that_have_all(make_curve):
+    def lacks(record):
+        names = record.result.method, record.result.task
+        return names in (("TAPS", "mandarin"), ("base", "mandarin"))
+
+    records = [record for record in made_up(make_curve) if not lacks(record)]
+    (picture,) = accuracy_per_byte(BenchmarkResults(records)).values()
+    drawn = "".join(ElementTree.fromstring(picture.svg).itertext())
+    assert "SpotTune" in drawn
+    assert "TAPS" not in drawn and "multi-lingual" not in drawn
+
+
 def test_page_of_little_has_no_empty_parts(make_curve, read_page):
     few = [r for r in made_up(make_curve, seeds=1, tasks=("english",)) if r.result.kind == "base"]
     results = BenchmarkResults(few)
