@@ -36,18 +36,20 @@ class BenchmarkResults:
     """What a benchmark measured.
 
     Args:
-        records: The finished jobs; those that were tried for a learning rate don't count.
+        records: The finished jobs, perhaps of several benchmarks: one that many have counts once,
+            and those that were tried for a learning rate don't count.
 
     Attributes:
         backbones: Names of the backbones, in order.
         tasks: Names of the tasks, in order.
 
     Raises:
-        ValueError: If some of the records are of folds and others aren't.
+        ValueError: If some of the records are of folds and others aren't, or if two are of jobs
+            that differ in more than their titles tell.
     """
 
     def __init__(self, records: Iterable[Record]):
-        self.records = [record for record in records if not record.tried]
+        self.records = _once(record for record in records if not record.tried)
         if len({record.fold is None for record in self.records}) > 1:
             raise ValueError("Some results are of a cross-validation, others aren't. Choose some.")
         self._models = [record for record in self.records if record.result.kind == "model"]
@@ -186,6 +188,19 @@ class BenchmarkResults:
             if len(found := self.values(backbone, row, lambda result: result.testing_accuracy))
             < self.repetitions * len(self.tasks)
         ]
+
+
+def _once(records: Iterable[Record]) -> list[Record]:
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        name = record.backbone, *record.repetition, record.result.title
+        if found.setdefault(name, record).address != record.address:
+            raise ValueError(
+                f"Two results are called '{record.result.title}' (backbone {record.backbone}, seed "
+                f"{record.seed}, fold {record.fold}), but differ in settings or data, so they "
+                "can't stand in one row. Leave one of the benchmarks out."
+            )
+    return list(found.values())
 
 
 def _row(record: Record) -> Row:

@@ -175,6 +175,18 @@ def test_what_was_tried_for_a_rate_is_no_result(records):
     )
 
 
+def test_a_job_of_several_benchmarks_counts_once_and_others_of_its_title_are_refused(records):
+    first, again = records[0], records[3]
+    together = BenchmarkResults([*records, again, *seeds("english", "Rep-Net", (88, 88, 88))])
+    assert together.records[: len(records)] == records
+    assert len(together.records) == len(records) + 3
+    for other in (first, again):
+        changed = dataclasses.replace(other, address="of other settings")
+        with pytest.raises(ValueError, match=f"Two results are called '{other.result.title}'"):
+            BenchmarkResults([*records, changed])
+        assert BenchmarkResults([*records, dataclasses.replace(changed, tried=True)])
+
+
 def test_what_lacks_is_left_empty_and_told(records):
     results = BenchmarkResults([r for r in records if r.result.title != "mandarin: TAPS None"])
     row = cells(methods_table(results))["TAPS", ""]
