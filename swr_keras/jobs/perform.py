@@ -33,30 +33,29 @@ def perform(
         strategy: As for `run_job`.
 
     Returns:
-        Why it failed, as its log tells in full, or `None`.
+        Why it failed, as its log tells in full where it can be written, or `None`.
     """
-    place.begin(job)
     gc.collect()  # What the last job left doesn't count as memory of this one.
     forget_peak()
     start = time.monotonic()
     log = place.log(job)
     try:
+        place.begin(job)
         with _written_to(log) if verbose is None else contextlib.nullcontext():
             shown = _LOGGED if verbose is None else verbose
             result = run_job(job, PlaceWithTasks(place, load, shown), strategy)
-    except Exception as error:
-        with log.open("a", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
-        return f"{type(error).__name__}: {error}"
-    place.finish(
-        job,
-        Outcome(
+        outcome = Outcome(
             result=result,
             seconds=round(time.monotonic() - start, 1),
             peak_memory_bytes=peak_bytes(),
             versions=versions(),
-        ),
-    )
+        )
+        place.finish(job, outcome)
+    except Exception as error:
+        # Where the disk is full, the log can't be written, either.
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return f"{type(error).__name__}: {error}"
     return None
 
 

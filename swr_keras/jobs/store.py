@@ -101,10 +101,10 @@ class JobStore:
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Writes what came of a job and gives its folder the name of a finished one."""
         attempt = self.attempt(job)
-        shutil.rmtree(attempt / _STATES, ignore_errors=True)
         values = dataclasses.asdict(outcome) | {"result": outcome.result.as_dict()}
         write_json(attempt / _OUTCOME, {"format": _FORMAT, **values})
         self._finished(job)
+        shutil.rmtree(self.folder(job) / _STATES, ignore_errors=True)
 
     def read_files(self, job: Job) -> dict[str, bytes]:
         """Returns all files of a job, finished or not, by name; states aren't among them."""

@@ -1,10 +1,12 @@
 import dataclasses
+import errno
 import json
 import re
 import shutil
 
 import pytest
 
+from swr_keras.files import write_json
 from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
 from swr_keras.jobs.job import Job
@@ -212,6 +214,29 @@ def test_what_a_job_wrote_and_was_damaged_is_named_with_what_to_do(name, content
         read(PlaceWithTasks(store, lambda data: None, 0))
     shutil.rmtree(store.folder(wrote))
     assert store.outcome(wrote) is None
+
+
+@pytest.mark.parametrize("name", ["job.json", "log.txt", "outcome.json"])
+def test_a_job_whose_files_cannot_be_written_fails_alone_and_goes_on_later(
+    name, store, monkeypatch
+):
+    def write(path, values):
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_json(path, values)
+
+    monkeypatch.setattr("swr_keras.jobs.store.write_json", write)
+    log = store.attempt(noted()) / "log.txt"
+    if name == log.name:
+        log.mkdir(parents=True)
+    assert f"{name}'" in do(noted(), store)
+    assert store.outcome(noted()) is None
+    monkeypatch.undo()
+    if log.is_dir():
+        log.rmdir()
+    assert do(noted(), store) is None
+    trained_before = name == "outcome.json"
+    assert store.outcome(noted()).result.task == ("went on" if trained_before else "from anew")
 
 
 def test_files_go_from_store_to_store(store, tmp_path):
