@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 
@@ -14,6 +14,7 @@ from swr_keras.backbones import BUILDERS, PUBLISHED
 from swr_keras.files import read_bytes, read_json, write_json
 from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
+from swr_keras.jobs.schema import conform
 from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
 
@@ -21,6 +22,10 @@ IMAGENET = "imagenet"
 """What stands for the weights that Keras fetches."""
 
 _MODEL, _LABELS = "base.keras", "base.json"
+
+
+class _Labels(TypedDict):
+    labels: tuple[str, ...] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,8 +171,15 @@ def read_base(folder: Path) -> tuple[keras.Model, tuple[str, ...] | None]:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is damaged.
     """
-    values = read_json(folder / _LABELS, kind="class names")
-    if not isinstance(values, dict) or not isinstance(values.get("labels"), list | None):
-        raise ValueError(f"'{folder / _LABELS}' has no class names.")
-    labels = values.get("labels")
-    return load_model(folder / _MODEL), None if labels is None else tuple(labels)
+    labels = read_labels(folder)
+    return load_model(folder / _MODEL), labels
+
+
+def read_labels(folder: Path) -> tuple[str, ...] | None:
+    """Reads the class names that `write_base` wrote; `None` where they aren't known.
+
+    Raises:
+        ValueError: If their file is damaged.
+    """
+    path = folder / _LABELS
+    return conform(read_json(path, kind="class names"), _Labels, f"'{path}'")["labels"]

@@ -5,7 +5,7 @@ import pathlib
 from swr_keras.device import Bundle, DeviceTask, write_bundle
 from swr_keras.device.bundle_table import NAME_BYTES
 from swr_keras.export.flatbuffer import parse
-from swr_keras.files import read_json
+from swr_keras.jobs.base import read_labels
 from swr_keras.jobs.int8 import BASE_INT8, c_name, hashed_name
 from swr_keras.jobs.result import BASE
 from swr_keras.jobs.run import Run
@@ -45,7 +45,7 @@ def bundle_file(cost: float | None) -> str:
 
 
 def _base(folder):
-    labels = read_json(folder / "base.json", kind="the class names of the base")["labels"]
+    labels = read_labels(folder)
     if labels is None:
         return {}
     return {BASE: DeviceTask(parse((folder / BASE_INT8).read_bytes()), labels)}

@@ -15,6 +15,7 @@ from swr_keras.files import UNFINISHED, read_json, write_json
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.place import Outcome
 from swr_keras.jobs.result import Result
+from swr_keras.jobs.schema import conform
 
 _SETTINGS = "settings.json"
 _JOBS = "jobs"
@@ -77,9 +78,9 @@ class RunFolder:
     def check(self, jobs: Iterable[Job]) -> None:
         """Raises ValueError, with the differences, if a job was done otherwise before."""
         for job in jobs:
-            earlier = self._read(job, _JOB)
             now = _flat(json.loads(json.dumps(job.spec())))
-            then = now if earlier is None else _flat(earlier)
+            earlier = self._read(job, _JOB, _flat)
+            then = now if earlier is None else earlier
             differences = [
                 f"  {name}: {then.get(name)} there, {now.get(name)} now"
                 for name in sorted({*then, *now})
@@ -119,8 +120,7 @@ class RunFolder:
         return lambda: None  # Who locked the folder has all jobs.
 
     def result(self, job: Job) -> Result | None:
-        values = self._read(job, _RESULT)
-        return None if values is None else Result.from_dict(values)
+        return self._read(job, _RESULT, Result.from_dict)
 
     def begin(self, job: Job) -> None:
         (self.folder(job) / _STATES).mkdir(parents=True, exist_ok=True)
@@ -134,13 +134,14 @@ class RunFolder:
         for unfinished in self.path.rglob(UNFINISHED):
             unfinished.unlink()
 
-    def _read(self, job, name):
+    def _read(self, job, name, parse):
         path = self.folder(job) / name
         if not path.exists():
             return None
         try:
-            return read_json(path, kind="what is known of a job")
-        except ValueError as error:
+            values = read_json(path, kind="what is known of a job")
+            return parse(conform(values, dict[str, Any], "It"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"'{path}' is damaged ({error}). Remove the folder '{path.parent}' to do this job "
                 "again."

@@ -9,6 +9,7 @@ from swr_keras.jobs.base import (
     PublishedBase,
     TrainBase,
     read_base,
+    read_labels,
     weights_digest,
     write_base,
 )
@@ -90,3 +91,10 @@ def test_a_damaged_base_is_an_error(content, name, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises((ValueError, FileNotFoundError), match=name):
         read_base(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"labels": "yes"}', '{"labels": [1]}'])
+def test_damaged_class_names_are_named(text, tmp_path):
+    (tmp_path / "base.json").write_text(text)
+    with pytest.raises(ValueError, match="base.json"):
+        read_labels(tmp_path)

@@ -70,13 +70,17 @@ def test_a_job_that_was_done_otherwise_is_refused_with_the_difference(tmp_path):
     assert "batch_size" not in str(caught.value)
 
 
-def test_a_damaged_result_is_named(tmp_path):
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"kind": "x"}', "[" * 5000])
+def test_what_is_damaged_is_named(text, tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.locked(SETTINGS):
         folder.begin(Stub())
-    (folder.folder(Stub()) / "result.json").write_text("{")
+    (folder.folder(Stub()) / "result.json").write_text(text)
     with pytest.raises(ValueError, match="result.json' is damaged.*Remove the folder"):
         folder.result(Stub())
+    (folder.folder(Stub()) / "job.json").write_text(text)
+    with pytest.raises(ValueError, match="job.json' is damaged|holds a run with other settings"):
+        folder.check([Stub()])
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
