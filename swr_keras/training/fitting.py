@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import tree
 
 from swr_keras.training.checkpoint import Checkpoint, as_numbers
 from swr_keras.training.distribution import check_model, share_out
@@ -44,7 +45,7 @@ def fit_model(
         share_out(batches(done), strategy),
         epochs=epochs,
         initial_epoch=done,
-        callbacks=[decay, *([checkpoint] if checkpoint else []), *callbacks],
+        callbacks=[decay, *([checkpoint] if checkpoint else []), *tree.flatten(callbacks or [])],
         shuffle=False,
         **options,
     )

@@ -89,7 +89,8 @@ def test_mistakes_are_said_before_anything_is_trained(base, dataset):
         swr.transfer(base, "data", target_cost=0.1)
 
 
-def test_a_method_of_the_users_choice_and_callbacks_of_theirs(base, arrays):
+@pytest.mark.parametrize("give", [lambda one: [one], lambda one: one])
+def test_a_method_of_the_users_choice_and_callbacks_of_theirs(give, base, arrays):
     seen = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
     task = swr.transfer(
@@ -97,7 +98,7 @@ def test_a_method_of_the_users_choice_and_callbacks_of_theirs(base, arrays):
         *arrays,
         num_classes=3,
         method=ClassifierOnly(fit=Fit(epochs=2)),
-        callbacks=[callback],
+        callbacks=give(callback),
         verbose=0,
     )
     assert task.policy.selected_layers == ()
