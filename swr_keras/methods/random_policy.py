@@ -16,11 +16,19 @@ class RandomPolicy(MethodAtCost):
 
     Attributes:
         draw: Which draw, from 0 to 999; each seed has draws of its own.
+
+    Raises:
+        ValueError: For another draw, which would be one of another seed.
     """
 
     name: ClassVar[str] = "random policy"
 
     draw: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.draw < _MOST_DRAWS:
+            raise ValueError(f"`draw` must be from 0 to {_MOST_DRAWS - 1}. Received: {self.draw}.")
 
     @property
     def title(self):

@@ -42,6 +42,12 @@ def test_draws_differ_and_depend_on_the_seed(bcresnet):
     assert drawn(1, 2) == drawn(1, 2)
 
 
+@pytest.mark.parametrize("draw", [-1, 1000])
+def test_draws_of_other_seeds_are_refused(draw):
+    with pytest.raises(ValueError, match="`draw` must be from 0 to 999. Received"):
+        RandomPolicy(draw=draw)
+
+
 def test_last_layers_come_first(base, task):
     assert list(policy_units(base)) == ["conv", "depthwise", "pointwise"]
     policy = LastLayersFirst().choose(base, task, target_cost=0.7)
