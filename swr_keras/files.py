@@ -49,8 +49,13 @@ def write_atomically(path: str | os.PathLike, data: bytes):
 
 
 def write_json(path: str | os.PathLike, values: Any):
-    """Writes values as indented JSON, whole or not at all."""
-    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+    """Writes values as indented JSON, whole or not at all.
+
+    Raises:
+        ValueError: If one is NaN or infinite, which `read_json` would refuse.
+    """
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text.encode())
 
 
 def read_bytes(path: str | os.PathLike, *, kind: str, most_bytes: int = _MOST_BYTES) -> bytes:

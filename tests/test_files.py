@@ -13,6 +13,7 @@ from swr_keras.files import (
     read_bytes,
     read_json,
     write_atomically,
+    write_json,
 )
 
 
@@ -158,3 +159,12 @@ def test_json_that_is_none_is_refused_by_name(tmp_path, content):
 def test_json_is_read(tmp_path):
     (tmp_path / "labels.json").write_text('{"labels": ["yes", 1.5, null]}')
     assert read_json(tmp_path / "labels.json", kind="labels") == {"labels": ["yes", 1.5, None]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [-float("inf")]}])
+def test_json_that_could_not_be_read_is_not_written(value, tmp_path):
+    path = tmp_path / "values.json"
+    write_json(path, [1.5])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, value)
+    assert read_json(path, kind="values") == [1.5]

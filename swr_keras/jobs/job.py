@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import keras
 
-from swr_keras.jobs.result import Result
+from swr_keras.jobs.result import History, Result
 from swr_keras.jobs.task import MeasuredTask
+from swr_keras.training.checkpoint import finite_or_none
 
 _NEW_DEFAULTS = (
     ("first_layer", None),
@@ -139,9 +140,10 @@ def work(plan: Plan) -> float:
     return sum(examples for _, examples in plan.values())
 
 
-def by_name(logs: list[dict[str, float]]) -> dict[str, list[float]]:
+def by_name(logs: list[dict[str, float]]) -> History:
     """Turns the logs of epochs into lists by name."""
-    return {name: [epoch[name] for epoch in logs] for name in (logs[0] if logs else ())}
+    names = logs[0] if logs else ()
+    return {name: [finite_or_none(epoch[name]) for epoch in logs] for name in names}
 
 
 def timed(logs: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:

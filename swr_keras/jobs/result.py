@@ -9,7 +9,7 @@ import numpy as np
 from swr_keras.jobs.schema import conform
 
 KINDS = ("base", "search", "policy", "model", "int8")
-History = dict[str, list[float]]
+History = dict[str, list[float | None]]
 
 _SHARES = ("target_cost", "achieved_cost", "validation_accuracy", "testing_accuracy")
 
@@ -88,7 +88,8 @@ class Result:
         accuracy_in: Share of right answers on the test examples in further conditions, by name.
         right: Which examples of the test split were got right, see `pack_bits`.
         confusion: Test examples by true class (rows) and class found (columns).
-        histories: Logs by epoch of each training, as in `keras.callbacks.History.history`.
+        histories: Logs by epoch of each training, as in `keras.callbacks.History.history`; `None`
+            for what is NaN or infinite.
         seconds: Seconds of each training.
         policy_curve: See `LearnedPolicies.curve`.
         tracking_error: See `PolicySearch.grid_error`.

@@ -5,10 +5,11 @@ import dataclasses
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -75,13 +76,13 @@ class Picture:
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
 
 
-def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
+def learning_curves(history: Mapping[str, Sequence[float | None]], title: str) -> Picture:
     """Draws loss and accuracy of one stage over its epochs, training and validation.
 
     A stage without accuracy, as the policy search, shows its cost instead.
 
     Args:
-        history: Values by epoch, as in `keras.callbacks.History.history`.
+        history: Values by epoch, as in `keras.callbacks.History.history`; `None` leaves a gap.
         title: What the stage is, for readers who can't see the figure.
     """
     losses = {"loss": "training", "val_loss": "validation"}
@@ -107,7 +108,7 @@ def learning_curves(history: dict[str, list[float]], title: str) -> Picture:
 def _draw_epochs(axes, history, names, title):
     for key, colour in zip(names, (_BLUE, _ORANGE), strict=False):
         if key in history:
-            values = history[key]
+            values = np.asarray(history[key], float)
             marker = "o" if len(values) < 4 else None
             epochs = range(1, len(values) + 1)
             axes.plot(epochs, values, color=colour, label=names[key], marker=marker, markersize=3)

@@ -68,7 +68,8 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = round(time.monotonic() - self._start, 2)
         self.history.append({**as_numbers(logs or {}), "seconds": seconds})
         values = {name: np.asarray(variable) for name, variable in self._variables().items()}
-        write_tensors(self.path, values, self.history, form=_FORMAT)
+        history = [{k: finite_or_none(v) for k, v in each.items()} for each in self.history]
+        write_tensors(self.path, values, history, form=_FORMAT)
 
     def _variables(self):
         """Every variable once, by its place and path."""
@@ -85,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
         _, history = self._read()
         if not isinstance(history, list) or not all(_is_logs(logs) for logs in history):
             raise ValueError(f"'{self.path}' holds no logs of epochs. {_CURE}")
-        return history
+        return [{k: math.nan if v is None else v for k, v in logs.items()} for logs in history]
 
     def _restore(self):
         values, _ = self._read()
@@ -109,5 +110,12 @@ def as_numbers(logs: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
 
 
+def finite_or_none(value: float) -> float | None:
+    """Returns a number as JSON has it, where `None` stands for NaN and infinities."""
+    return value if math.isfinite(value) else None
+
+
 def _is_logs(logs):
-    return isinstance(logs, dict) and all(type(value) in (int, float) for value in logs.values())
+    return isinstance(logs, dict) and all(
+        value is None or type(value) in (int, float) for value in logs.values()
+    )

@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import math
 import re
 import shutil
 
@@ -9,7 +10,7 @@ import pytest
 from swr_keras.files import write_json
 from swr_keras.jobs.base import TrainBase
 from swr_keras.jobs.int8 import ConvertBase, ConvertInt8
-from swr_keras.jobs.job import Job
+from swr_keras.jobs.job import Job, timed
 from swr_keras.jobs.model import AdaptModel, TryBase, swr_jobs
 from swr_keras.jobs.perform import perform
 from swr_keras.jobs.place import Outcome, PlaceWithTasks
@@ -266,7 +267,9 @@ def test_a_need_that_is_not_finished_is_an_error(store):
 
 
 def test_an_outcome_can_be_told_in_json(store):
-    result = Result(kind="base", title="b", task="t")
+    logs = [{"val_loss": value, "seconds": 1.0} for value in (math.nan, math.inf, 2.0)]
+    result = Result(kind="base", title="b", task="t", **timed({"training": logs}))
+    assert result.histories["training"]["val_loss"] == [None, None, 2.0]
     store.begin(noted())
     outcome = Outcome(result=result, seconds=1.0, peak_memory_bytes=None, versions={"a": "1"})
     store.finish(noted(), outcome)

@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import json
 import re
+from xml.etree import ElementTree
 
 import keras
 import matplotlib
@@ -10,7 +11,7 @@ import pytest
 import swr_keras as swr
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.run import Run, TaskFacts
-from swr_keras.reporting import render_report
+from swr_keras.reporting import figures, render_report
 
 TITLE = "Keyword spotting: english, mandarin"
 
@@ -30,6 +31,14 @@ def small_run(*results, notes=()):
     examples = {"training": 8_000, "validation": 1_000, "testing": 1_200}
     task = TaskFacts("one", ("a", "b"), examples, notes)
     return Run(settings={}, base=None, tasks=(task,), results=results, versions={})
+
+
+@pytest.mark.parametrize("losses", [[None, 2.0, 1.0], [3.0, None, 1.0], [None, None, None]])
+def test_learning_curves_leave_gaps_where_there_was_no_number(losses):
+    history = {"loss": [3.0, 2.0, 1.0], "val_loss": losses, "accuracy": [0.1, 0.2, 0.3]}
+    picture = figures.learning_curves(history, "one")
+    words = "".join(ElementTree.fromstring(picture.svg).itertext())
+    assert "validation" in words and "epoch" in words
 
 
 def test_page_is_self_contained(rendered, read_page):

@@ -103,6 +103,22 @@ def test_an_interrupted_policy_search_ends_with_the_same_network(base, tmp_path)
         np.testing.assert_array_equal(one, other)
 
 
+class Overflowing(Data):
+    """Data whose validation examples have no loss that is a number."""
+
+    def validation(self, *, mixed=False):
+        x = np.full((2, 8, 8, 1), np.inf, "float32")
+        return tf.data.Dataset.from_tensors((x, np.zeros(2, int)))
+
+
+def test_a_validation_loss_that_is_no_number_does_not_keep_a_training_from_going_on(base, tmp_path):
+    path = tmp_path / "state.safetensors"
+    logs = train(base, path, data=Overflowing(), epochs=2)
+    assert np.isnan([epoch["val_loss"] for epoch in logs]).all()
+    np.testing.assert_equal(Checkpoint(path).history, logs)
+    np.testing.assert_equal(train(base, path, data=Overflowing(), epochs=3)[:2], logs)
+
+
 class OfEachClass(keras.metrics.Metric):
     """Three numbers an epoch."""
 
