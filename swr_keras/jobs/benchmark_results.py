@@ -11,6 +11,8 @@ from swr_keras.jobs.record import Record
 from swr_keras.jobs.result import BASE, SWR, Result
 
 MULTILINGUAL = "multi-lingual"
+MEASURED = ("base", "model", "int8")
+"""Kinds of results that tables show."""
 _OF_ABLATIONS = (f"{SWR}, ", f"{SWR} + ")
 
 
@@ -164,22 +166,7 @@ class BenchmarkResults:
         return found
 
     def notes(self) -> Sequence[str]:
-        """Returns which rows are means of what differs, and which lack repetitions."""
-        return [*self._mixed(), *self._lacking()]
-
-    def _mixed(self):
-        found: dict[tuple[Any, ...], set[str]] = {}
-        for record in self._models:
-            key = record.backbone, _row(record), record.repetition, record.result.title
-            found.setdefault(key, set()).add(record.address)
-        mixed = [key for key, addresses in found.items() if len(addresses) > 1]
-        return [
-            f"{backbone}: {method} is the mean of jobs that differ in their settings or data. "
-            "Benchmarks that stand beside each other should be done alike."
-            for backbone, method in dict.fromkeys((key[0], key[1].method) for key in mixed)
-        ]
-
-    def _lacking(self):
+        """Returns which rows lack repetitions."""
         return [
             f"{backbone}: {row.method} has {len(found)} of "
             f"{self.repetitions * len(self.tasks)} results."
@@ -191,16 +178,18 @@ class BenchmarkResults:
 
 
 def _once(records: Iterable[Record]) -> list[Record]:
+    every = {record.address: record for record in records}.values()
     found: dict[tuple[Any, ...], Record] = {}
-    for record in records:
-        name = record.backbone, *record.repetition, record.result.title
-        if found.setdefault(name, record).address != record.address:
+    for record in every:
+        # Methods of different rates have searches of one title, but none of them is a row.
+        name = record.backbone, *record.repetition, record.result.kind, record.result.title
+        if record.result.kind in MEASURED and found.setdefault(name, record) is not record:
             raise ValueError(
                 f"Two results are called '{record.result.title}' (backbone {record.backbone}, seed "
                 f"{record.seed}, fold {record.fold}), but differ in settings or data, so they "
                 "can't stand in one row. Leave one of the benchmarks out."
             )
-    return list(found.values())
+    return list(every)
 
 
 def _row(record: Record) -> Row:

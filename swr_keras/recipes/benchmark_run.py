@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from swr_keras.files import write_atomically, write_json
-from swr_keras.jobs.benchmark_results import BenchmarkResults
+from swr_keras.jobs.benchmark_results import MEASURED, BenchmarkResults
 from swr_keras.jobs.int8 import ConvertInt8
 from swr_keras.jobs.local_engine import LocalEngine
 from swr_keras.jobs.ray_engine import RayEngine
@@ -15,7 +15,7 @@ from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_jobs import Group, PlannedJob, plan, without_base_row
 from swr_keras.recipes.benchmark_libraries import write_libraries
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
-from swr_keras.recipes.benchmark_source import KnownTask, TaskSource
+from swr_keras.recipes.benchmark_source import KnownTask, Repetition, TaskSource
 from swr_keras.recipes.benchmark_tuning import Tried, chosen_rates, tried, tuning_jobs
 from swr_keras.recipes.setting_flags import as_flat
 from swr_keras.reporting import accuracy_per_byte, benchmark_tables, render_benchmark
@@ -41,6 +41,7 @@ def run(settings: BenchmarkSettings) -> None:
     failures = _do(trials, settings, store, source)
     found = tried(trials, _results(store, trials))
     jobs = plan(settings, groups, chosen_rates(settings, found))
+    _check_beside(beside, jobs)
     failures = _not_done([*failures, *_do(jobs, settings, store, source)], store)
     records = _records(store, jobs, trials)
     folder = pathlib.Path(settings.output_dir)
@@ -82,6 +83,22 @@ def _do(
         plans={key: planned.plan for key, planned in keys.items()},
         report=_say,
     )
+
+
+def _check_beside(beside: Sequence[Record], jobs: Sequence[PlannedJob]) -> None:
+    """Raises ValueError, before these are done, if others of their rows were done otherwise."""
+    names = {
+        (planned.group.backbone, planned.group.repetition, planned.job.title): planned
+        for planned in jobs
+    }
+    for record in BenchmarkResults(beside).records:
+        repetition = Repetition(record.seed, record.fold)
+        planned = names.get((record.backbone, repetition, record.result.title))
+        if record.result.kind in MEASURED and planned and planned.job.address() != record.address:
+            raise ValueError(
+                f"'{planned.name}' would stand in one row with a result in `beside` that was done "
+                "with other settings or data. Leave that folder out, or repeat its settings."
+            )
 
 
 def _not_done(failures: Sequence[Failure], store: JobStore) -> list[Failure]:

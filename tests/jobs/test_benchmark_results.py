@@ -187,6 +187,12 @@ def test_a_job_of_several_benchmarks_counts_once_and_others_of_its_title_are_ref
         assert BenchmarkResults([*records, dataclasses.replace(changed, tried=True)])
 
 
+def test_searches_of_methods_of_other_rates_have_one_title(records):
+    search = record(Result(kind="search", title="english: policy search", task="english"))
+    other = dataclasses.replace(search, address="of another rate")
+    assert BenchmarkResults([*records, search, other]).records[-2:] == [search, other]
+
+
 def test_what_lacks_is_left_empty_and_told(records):
     results = BenchmarkResults([r for r in records if r.result.title != "mandarin: TAPS None"])
     row = cells(methods_table(results))["TAPS", ""]
@@ -205,7 +211,7 @@ def test_means_over_tasks_weigh_them_alike_where_repetitions_lack(records):
 
 def test_a_backbone_counts_the_tasks_that_it_was_adapted_to(records):
     english = [r for r in records if r.result.task in ("base", "english")]
-    other = [dataclasses.replace(r, backbone="res15") for r in english]
+    other = [dataclasses.replace(r, backbone="res15", address=f"{r.address}, too") for r in english]
     row = cells(methods_table(BenchmarkResults([*records, *other])))["TAPS", ""]
     assert (row["bcresnet1: #Param"], row["res15: #Param"]) == ("2.03x", "1.50x")
 
@@ -258,15 +264,3 @@ def test_published_results_give_the_published_tables(path):
             lines = table.markdown().splitlines()
             assert len(lines) > 5
             assert set(lines) <= set(published)
-
-
-def test_a_row_of_jobs_that_differ_is_noted(records):
-    notes = BenchmarkResults(records).notes()
-    assert not [note for note in notes if "differ" in note]
-    alike = model("english", "SWR", 90, 0.1)
-    assert BenchmarkResults([*records, alike]).notes() == notes
-    of_other_rate = model("english", "SWR", 10, 0.1, address="another job")
-    noted = [n for n in BenchmarkResults([*records, of_other_rate]).notes() if "differ" in n]
-    assert len(noted) == 1 and noted[0].startswith("bcresnet1: SWR is the mean of jobs")
-    elsewhere = model("english", "SWR", 10, 0.1, address="another job", backbone="res15")
-    assert not [n for n in BenchmarkResults([*records, elsewhere]).notes() if "differ" in n]

@@ -412,6 +412,11 @@ def test_a_killed_benchmark_goes_on_and_writes_its_tables(finished, folders):
             assert TaskPack.load(path).arrays
     again = subprocess.run(command(folders, output), capture_output=True, text=True, check=True)
     assert "begins" not in again.stdout
+    otherwise = ["--task_epochs=1", f"--beside={output / 'out'}", f"--output_dir={output / 'new'}"]
+    refused = subprocess.run(command(folders, output, *otherwise), capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "would stand in one row with a result in `beside`" in refused.stderr
+    assert "begins" not in refused.stdout and not (output / "new").exists()
     assert (output / "out" / "tables.md").read_text() == tables
 
 
