@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from swr_keras.messages import legible
+
 
 def setting(
     default: Any,
@@ -38,11 +40,12 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Checks that numbers are finite and in range, and names among their choices."""
+    """Checks that numbers are finite and in range, names among their choices, texts in UTF-8."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), field.metadata.get("at_least")
+            _check_texts(field.name, value if isinstance(value, tuple) else (value,))
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"`{field.name}` must be finite. Received: {value}.")
             if value is not None and least is not None and value < least:
@@ -52,3 +55,21 @@ class Settings:
                 raise ValueError(
                     f"`{field.name}` must be one of {list(choices)}. Received: {value!r}."
                 )
+
+
+def _check_texts(name, values):
+    """Raises ValueError for bytes of a command line that no file of results could hold."""
+    for text in values:
+        if isinstance(text, str) and not _is_utf8(text):
+            raise ValueError(
+                f"`{name}` must be text in UTF-8. Received: {legible(text)}. Rename it, or name a "
+                "link to it."
+            )
+
+
+def _is_utf8(text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -67,6 +67,7 @@ def test_a_flagfile_is_read_and_what_stands_behind_it_wins(tmp_path):
         ("--width=wide", "wide"),
         ("--heights=1,high", "high"),
         ("--colour=green", "one of"),
+        ("--names=a,caf\udce9", r"`names` must be text in UTF-8. Received: caf\\xe9"),
         ("--weight=-1", "`weight` must be at least 0"),
         ("--weight=nan", "must be finite"),
         ("--depth=1", "Unknown command line flag"),
