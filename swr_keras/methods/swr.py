@@ -246,6 +246,7 @@ def transfer(
     Raises:
         ValueError: For a target cost outside [0, 1] or none where one is needed; see also
             `reparametrize`.
+        FloatingPointError: In training, as soon as the loss is NaN or infinite.
     """
     if method.needs_cost:
         check_target_cost(target_cost)

@@ -16,7 +16,31 @@ _FORMAT = "swr_keras.state/1"
 _CURE = "Remove it to start anew."
 
 
-class Checkpoint(keras.callbacks.Callback):
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends a training as soon as its loss is no number.
+
+    Raises:
+        FloatingPointError: In training, as soon as the loss is NaN or infinite.
+    """
+
+    epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is {loss} after step {batch + 1} of epoch {self.epoch + 1}. Lower the "
+                f"learning rate, or look for bad inputs. {self._kept()}".strip()
+            )
+
+    def _kept(self):
+        return ""
+
+
+class Checkpoint(FiniteLoss):
     """Keeps the state of a training after each epoch, so that it goes on from there, bit for bit.
 
     The state is every variable of the model and its optimizer. Pass `initial_epoch` to `fit` and,
@@ -52,17 +76,8 @@ class Checkpoint(keras.callbacks.Callback):
             self._restore()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        super().on_epoch_begin(epoch, logs)
         self._start = time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            kept = f"'{self.path}' keeps the state before this epoch" if self.epoch else ""
-            raise FloatingPointError(
-                f"The loss is {loss} after step {batch + 1} of epoch {self.epoch + 1}. Lower the "
-                f"learning rate, or look for bad inputs. {kept}".strip()
-            )
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.monotonic() - self._start, 2)
@@ -70,6 +85,9 @@ class Checkpoint(keras.callbacks.Callback):
         values = {name: np.asarray(variable) for name, variable in self._variables().items()}
         history = [{k: finite_or_none(v) for k, v in each.items()} for each in self.history]
         write_tensors(self.path, values, history, form=_FORMAT)
+
+    def _kept(self):
+        return f"'{self.path}' keeps the state before this epoch" if self.epoch else ""
 
     def _variables(self):
         """Every variable once, by its place and path."""

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from swr_keras.training.checkpoint import Checkpoint, as_numbers
+from swr_keras.training.checkpoint import Checkpoint, FiniteLoss, as_numbers
 from swr_keras.training.distribution import check_model, share_out
 
 
@@ -34,6 +34,9 @@ def fit_model(
 
     Returns:
         The logs of each epoch, see `as_numbers`.
+
+    Raises:
+        FloatingPointError: As soon as the loss is NaN or infinite.
     """
     check_model(model)
     strategy = model.distribute_strategy
@@ -45,7 +48,7 @@ def fit_model(
         share_out(batches(done), strategy),
         epochs=epochs,
         initial_epoch=done,
-        callbacks=[decay, *([checkpoint] if checkpoint else []), *tree.flatten(callbacks or [])],
+        callbacks=[decay, checkpoint or FiniteLoss(), *tree.flatten(callbacks or [])],
         shuffle=False,
         **options,
     )

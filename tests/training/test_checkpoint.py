@@ -151,6 +151,11 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(base, tmp_
     assert path.read_bytes() == before
 
 
+def test_a_loss_that_is_no_number_stops_a_training_without_a_state_too(base):
+    with pytest.raises(FloatingPointError, match="after step 1 of epoch 1.*bad inputs.$"):
+        train(base, None, data=Data(factor=np.nan))
+
+
 def test_states_that_do_not_fit_are_refused(base, tmp_path):
     path = tmp_path / "state.safetensors"
     path.write_bytes(b"no HDF5")
