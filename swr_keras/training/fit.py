@@ -176,7 +176,7 @@ class SearchFit:
     """How a policy network is trained, on batches of 16 examples.
 
     Attributes:
-        steps: Steps in all.
+        steps: Steps in all, in whole tens, at least 10.
         learning_rate: Adam's first rate, which falls to 0 by a cosine.
         cost_weight: Factor of the cost loss (lambda of the paper).
         weigh_layers: Whether the cost loss weighs layers by their sizes (w_l of the paper), or all
