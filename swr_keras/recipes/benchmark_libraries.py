@@ -10,10 +10,8 @@ from swr_keras.jobs.policies import readable
 from swr_keras.jobs.result import SWR
 from swr_keras.jobs.store import JobStore
 from swr_keras.recipes.benchmark_jobs import PlannedJob
-from swr_keras.tasks.library import TaskLibrary
+from swr_keras.tasks.library import TaskLibrary, packs_in
 from swr_keras.tasks.pack import TaskPack
-
-_SUFFIX = ".swr.safetensors"
 
 
 def write_libraries(folder: Path, store: JobStore, jobs: Sequence[PlannedJob]) -> None:
@@ -35,14 +33,14 @@ def write_libraries(folder: Path, store: JobStore, jobs: Sequence[PlannedJob]) -
         library = TaskLibrary(base)
         for job in models:
             with reading(store, job):
-                pack = TaskPack.load(store.folder(job) / f"task{_SUFFIX}")
+                pack = TaskPack.load(store.folder(job) / "task.swr.safetensors")
             library.add(readable(job.task), pack)
         _replace(folder / name, library)
 
 
 def _replace(folder: Path, library: TaskLibrary) -> None:
-    for left in folder.glob(f"*{_SUFFIX}"):
-        if left.name.removesuffix(_SUFFIX) not in set(library):
+    for name, left in packs_in(folder).items():
+        if name not in library:
             left.unlink()
     library.save(folder)
 

@@ -153,18 +153,20 @@ def _settings(job):
 def _write_tables(folder, settings, records, notes, found: Sequence[Tried], failures):
     results = BenchmarkResults(records)
     tables = benchmark_tables(results)
+    pictures = accuracy_per_byte(results)
     texts = [table.markdown() for table in tables]
     write_atomically(folder / "tables.md", "\n\n".join([*texts, *_rates(found), ""]).encode())
     page = render_benchmark(
         results,
         title=settings.title,
         tables=tables,
+        per_byte=pictures.values(),
         failures=[str(failure) for failure in failures],
         notes=[*notes, *_rates(found)],
         settings=as_flat(settings),
     )
     write_atomically(folder / "report.html", page.encode())
-    for backbone, picture in accuracy_per_byte(results).items():
+    for backbone, picture in pictures.items():
         write_atomically(folder / f"accuracy_per_byte_{backbone}.svg", picture.svg)
     first = "".join(texts[:1])
     print(f"\n{first}\n\nWritten to {folder}; open {folder / 'report.html'}", flush=True)

@@ -1,7 +1,7 @@
 """The page of a benchmark: one HTML file that needs nothing else."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -32,6 +32,7 @@ def render_benchmark(
     *,
     title: str,
     tables: Sequence[Table],
+    per_byte: Iterable[Picture],
     failures: Sequence[str] = (),
     notes: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
@@ -42,6 +43,7 @@ def render_benchmark(
         results: The results.
         title: Heading of the page.
         tables: Its tables.
+        per_byte: The pictures of `accuracy_per_byte`.
         failures: What wasn't done, and why.
         notes: What a reader must know of the data.
         settings: What was asked for, by name of the flag.
@@ -50,7 +52,7 @@ def render_benchmark(
         _TEMPLATE,
         title=title,
         tables=tables,
-        per_byte=list(accuracy_per_byte(results).values()),
+        per_byte=list(per_byte),
         tracking=[
             figures.achieved_costs(found, name)
             for name in results.backbones

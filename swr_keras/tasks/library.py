@@ -96,7 +96,7 @@ class TaskLibrary:
         """
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        others = sorted(_packs_in(folder).keys() - self._packs.keys())
+        others = sorted(packs_in(folder).keys() - self._packs.keys())
         if others:
             raise ValueError(
                 f"'{folder}' has packs of tasks that aren't in this library: {others}. Save to "
@@ -118,7 +118,7 @@ class TaskLibrary:
         if not os.path.lexists(folder / "base.keras"):
             raise FileNotFoundError(f"'{folder}' is no task library: it has no 'base.keras'.")
         library = cls(load_model(folder / "base.keras"))
-        for name, path in _packs_in(folder).items():
+        for name, path in packs_in(folder).items():
             library.add(name, TaskPack.load(path))
         return library
 
@@ -129,7 +129,8 @@ def _same_file(name, other):
     )
 
 
-def _packs_in(folder):
+def packs_in(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the files of packs in the folder of a library, by the name of the task."""
     paths = sorted(folder.glob(f"[!.]*{_SUFFIX}"))
     return {path.name.removesuffix(_SUFFIX): path for path in paths}
 

@@ -111,6 +111,7 @@ def page(results, read_page):
         results,
         title="All methods",
         tables=tables,
+        per_byte=accuracy_per_byte(results).values(),
         failures=["english: <TAPS>: out of memory"],
         notes=["english: 10 examples"],
         settings={"seeds": [0, 1, 2]},
@@ -151,7 +152,7 @@ def test_figures_show_every_method_once_and_every_search(page):
 def test_accuracy_per_byte_is_a_picture_of_each_backbone_as_the_page_has_it(results):
     drawn = accuracy_per_byte(results)
     assert list(drawn) == ["bcresnet1", "res15"]
-    text = render_benchmark(results, title="t", tables=[])
+    text = render_benchmark(results, title="t", tables=[], per_byte=drawn.values())
     for backbone, picture in drawn.items():
         svg = ElementTree.fromstring(picture.svg)
         assert f"{backbone}: test accuracy, mean over tasks" in "".join(svg.itertext())
@@ -173,12 +174,18 @@ def test_a_method_that_lacks_a_task_is_not_drawn_beside_those_that_have_all(make
 def test_page_of_little_has_no_empty_parts(make_curve, read_page):
     few = [r for r in made_up(make_curve, seeds=1, tasks=("english",)) if r.result.kind == "base"]
     results = BenchmarkResults(few)
-    page = read_page(render_benchmark(results, title="t", tables=benchmark_tables(results)))
+    tables, drawn = benchmark_tables(results), accuracy_per_byte(results)
+    page = read_page(render_benchmark(results, title="t", tables=tables, per_byte=drawn.values()))
     assert not page.pictures
     assert "Which layers" not in page.words
 
 
 def test_same_results_give_the_same_page(results):
     tables = benchmark_tables(results)
-    pages = [render_benchmark(results, title="t", tables=tables) for _ in range(2)]
+    pages = [
+        render_benchmark(
+            results, title="t", tables=tables, per_byte=accuracy_per_byte(results).values()
+        )
+        for _ in range(2)
+    ]
     assert pages[0] == pages[1]
