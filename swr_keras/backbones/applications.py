@@ -4,8 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
+IMAGENET = "imagenet"
+"""What stands for the weights that Keras fetches."""
+
 _CLASSES = 1000
-_FETCHED, _FETCHED_SIZE = "imagenet", 224
+_FETCHED_SIZE = 224
 _MOMENTUM = 0.9
 # What torchvision's models, and the images of this package, are normalised by.
 _MEAN, _STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
@@ -74,7 +77,7 @@ def keras_resnet50(
 def _finished(build, inputs, x, num_classes, weights, sizes, name):
     with_head = num_classes == _CLASSES
     # With a head, Keras loads what it fetches into a network of its own size alone.
-    fetched = with_head and weights == _FETCHED
+    fetched = with_head and weights == IMAGENET
     network = build(
         include_top=with_head,
         weights=None if fetched else weights,
@@ -86,7 +89,7 @@ def _finished(build, inputs, x, num_classes, weights, sizes, name):
     if fetched:
         height, width, channels = inputs.shape[1:]
         size = height if height == width and height in sizes else _FETCHED_SIZE
-        published = build(weights=_FETCHED, input_shape=(size, size, channels))
+        published = build(weights=IMAGENET, input_shape=(size, size, channels))
         network.set_weights(published.get_weights())
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):

@@ -67,9 +67,8 @@ def decode_image(
     """Decodes an image as a person sees it.
 
     The first frame of an animation, or the first page, is taken; EXIF's orientation is undone, and
-    damaged EXIF passed over;
-    what is transparent shows white; 16 bits a sample are rounded to 8; CMYK and other colours
-    become RGB by Pillow's plain conversion, without ICC profiles.
+    damaged EXIF passed over; what is transparent shows white; 16 bits a sample are rounded to 8;
+    CMYK and other colours become RGB by Pillow's plain conversion, without ICC profiles.
 
     Args:
         data: Content of a JPEG, PNG, BMP, GIF, WebP, TIFF or PPM file.

@@ -11,15 +11,13 @@ import keras
 
 from swr_keras.accounting import summary
 from swr_keras.backbones import BUILDERS, PUBLISHED
+from swr_keras.backbones.applications import IMAGENET
 from swr_keras.files import read_bytes, read_json, write_json
 from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.schema import conform
 from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
-
-IMAGENET = "imagenet"
-"""What stands for the weights that Keras fetches."""
 
 _MODEL, _LABELS = "base.keras", "base.json"
 

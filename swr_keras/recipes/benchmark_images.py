@@ -9,7 +9,8 @@ import keras
 
 from swr_keras import images
 from swr_keras.backbones import BUILDERS, PUBLISHED
-from swr_keras.jobs.base import IMAGENET, PublishedBase, weights_digest
+from swr_keras.backbones.applications import IMAGENET
+from swr_keras.jobs.base import PublishedBase, weights_digest
 from swr_keras.jobs.job import Job
 from swr_keras.jobs.policies import readable
 from swr_keras.recipes.benchmark_settings import BenchmarkSettings
