@@ -1,10 +1,14 @@
 """Parameters as the paper counts them."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
+from swr_keras.graph import walk
+from swr_keras.layers.head import find_head
 from swr_keras.layers.normalization import STATISTICS
 
 
@@ -26,18 +30,41 @@ def owned_parameters(arrays: Mapping[str, Any], head: str) -> int:
     )
 
 
+def base_parameters(base: keras.Model, head: str | None = None) -> int:
+    """Returns the parameters of a base besides its head and the statistics of batch norm.
+
+    It is what `owned_parameters` gives for a task that changes everything.
+
+    Args:
+        base: A Functional or Sequential model.
+        head: As for `layers.find_head`.
+
+    Raises:
+        ValueError: If the model has no head, see `layers.find_head`.
+    """
+    own = find_head(base, head)
+    return sum(
+        math.prod(variable.shape)
+        for path, layer in walk(base)
+        if path != own
+        for variable in layer.weights
+        if variable.name not in STATISTICS
+    )
+
+
 def relative_parameters(base: int, owned: Iterable[int]) -> float:
     """Returns the parameters of a base and all its tasks, relative to the base's ("#Param").
 
     Args:
-        base: Parameters of the base without the statistics of batch norm, `Summary.parameters`.
+        base: Those of the base, see `base_parameters`.
         owned: What each task owns, see `owned_parameters`.
 
     Raises:
         ValueError: If the base has no parameters.
 
-    Source: section 4 of arXiv 2302.13435. It doesn't say what counts; this is what reproduces its
-    numbers for Res15, where 1, 7 and 13 whole convolutions make 1.08, 1.54 and 2.00.
+    Source: section 4 of arXiv 2302.13435. It doesn't say what counts. Without heads on either side
+    it gives what is printed: 1.08, 1.54 and 2.00 for 1, 7 and 13 whole convolutions of Res15, and
+    3x and 6x for two and five tasks that change everything, whatever the size of the heads.
     """
     if base < 1:
         raise ValueError(f"A base has one or more parameters. Received: {base}.")

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import keras
 
-from swr_keras.accounting import summary
+from swr_keras.accounting import base_parameters, summary
 from swr_keras.backbones import BUILDERS, PUBLISHED
 from swr_keras.backbones.applications import IMAGENET
 from swr_keras.files import read_bytes, read_json, write_json
@@ -133,13 +133,12 @@ def _precision(name: str) -> Iterator[None]:
 
 
 def _result(job, base, input_shape, **more):
-    costs = summary(base, input_shape=input_shape)
     return Result(
         kind="base",
         title=job.title,
         task=job.task,
-        owned_parameters=costs.parameters,
-        multiplies=costs.multiplies,
+        owned_parameters=base_parameters(base),
+        multiplies=summary(base, input_shape=input_shape).multiplies,
         **more,
     )
 

@@ -77,8 +77,8 @@ class Result:
         target_cost: Share of the parameters that the task was to own; `None` where there is none.
         achieved_cost: Share that it owns.
         changed_layers: Paths of the layers that it changes.
-        owned_parameters: Parameters that it owns, see `accounting.owned_parameters`; of a base, all
-            besides the statistics of batch norm.
+        owned_parameters: Parameters that it owns, see `accounting.owned_parameters`; of a base,
+            see `accounting.base_parameters`.
         owned_bytes: Bytes of what it owns, in float32.
         flash_bytes: Bytes that one more such task takes in flash, see `accounting.summary`.
         multiplies: Multiplies for one example, see `accounting.summary`.

@@ -1,9 +1,10 @@
 """Tests of parameters as the paper counts them."""
 
+import keras
 import pytest
 
 import swr_keras as swr
-from swr_keras.accounting import owned_parameters, relative_parameters, summary
+from swr_keras.accounting import base_parameters, owned_parameters, relative_parameters, summary
 from swr_keras.layers.units import policy_units
 
 
@@ -24,8 +25,9 @@ def test_convolutions_of_res15_over_two_tasks_are_the_printed_numbers(
         swr.TaskModel(res15, whole[:count], num_classes=12, batch_norm=batch_norm)
         for count in convolutions
     ]
-    base = summary(res15).parameters
-    assert base == 237_882
+    base = base_parameters(res15)
+    assert base == 237_882 - (45 * 12 + 12)
+    assert summary(res15).parameters == 237_882
     owned = [owned_parameters(task.task_variables(), task.head_path) for task in tasks]
     assert owned == [18_225 * count for count in convolutions]
     assert f"{relative_parameters(base, owned):.2f}" == printed
@@ -48,10 +50,23 @@ def test_gamma_and_beta_count_where_they_are_the_tasks(layers, batch_norm, owned
     assert owned_parameters(task.task_variables(), task.head_path) == owned
 
 
-def test_fine_tuning_all_of_two_tasks_makes_three_bases(res15):
-    task = swr.TaskModel(res15, list(policy_units(res15)), batch_norm="affine")
+@pytest.mark.parametrize("classes", [2, 1000])
+def test_fine_tuning_all_of_two_tasks_makes_three_bases_of_any_head(classes):
+    base = swr.backbones.bcresnet(1, num_classes=classes)
+    task = swr.TaskModel(base, list(policy_units(base)), num_classes=3, batch_norm="affine")
     owned = owned_parameters(task.task_variables(), task.head_path)
-    assert f"{relative_parameters(237_882, [owned, owned]):.2f}" == "3.00"
-    assert relative_parameters(237_882, []) == 1.0
+    assert relative_parameters(base_parameters(base), [owned, owned]) == 3.0
+
+
+def test_the_head_of_a_base_may_be_named():
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(3, name="hidden")(inputs)
+    base = keras.Model(inputs, keras.layers.Dense(2, name="scores")(hidden))
+    assert base_parameters(base) == 4 * 3 + 3
+    assert base_parameters(base, "hidden") == 3 * 2 + 2
+
+
+def test_a_base_without_tasks_is_one_base():
+    assert relative_parameters(237_330, []) == 1.0
     with pytest.raises(ValueError, match="one or more parameters. Received: 0"):
         relative_parameters(0, [1])
