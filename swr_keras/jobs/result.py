@@ -28,6 +28,7 @@ class PolicyCurve(TypedDict):
     sizes: list[int]
     kinds: list[str]
     costs: list[float]
+    probabilities: list[list[float]]
     expected: list[float]
     threshold: list[float]
     budget: list[float]
@@ -201,11 +202,13 @@ def _check_curve(curve, where):
     conform(curve, PolicyCurve, where)
     for names in (
         ("layers", "sizes", "kinds"),
-        ("costs", "expected", "threshold", "budget"),
+        ("costs", "probabilities", "expected", "threshold", "budget"),
     ):
         lengths = {name: len(curve[name]) for name in names}
         if len(set(lengths.values())) > 1 or not all(lengths.values()):
             raise ValueError(f"{where} needs lists of one length. Received: lengths {lengths}.")
+    if {len(each) for each in curve["probabilities"]} != {len(curve["layers"])}:
+        raise ValueError(f"{where} needs a probability of each layer at each cost.")
     if min(curve["sizes"]) < 1:
         raise ValueError(f"{where} needs layers of a size of 1 or more.")
 

@@ -147,6 +147,7 @@ class ImageBenchmark(BenchmarkSettings):
         ("resnet20-narrow",),
         f"Architectures of the bases, comma-separated: {', '.join(BUILDERS)}.",
     )
+    output_dir: str = setting("runs/imagenet_to_sketch", "Folder for tables, figures and results.")
     image_sets: ImageSets = ImageSets()
 
     title = "Benchmark of transfer learning for images"

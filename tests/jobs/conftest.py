@@ -9,6 +9,7 @@ CURVE = {
     "sizes": [3, 1],
     "kinds": ["dense", "pointwise"],
     "costs": [0.0, 1.0],
+    "probabilities": [[0.0, 0.0], [1.0, 1.0]],
     "expected": [0.0, 1.0],
     "threshold": [0.0, 1.0],
     "budget": [0.0, 1.0],

@@ -46,13 +46,19 @@ def test_results_that_say_nothing_are_refused(make_model, changes, message):
         make_model(**{"task": "one", "method": "x", "accuracy": 0.5, "cost": 0.1, **changes})
 
 
-@pytest.mark.parametrize("name", ["layers", "sizes", "kinds", "costs", "budget"])
+@pytest.mark.parametrize("name", ["layers", "sizes", "costs", "probabilities", "budget"])
 def test_lists_of_a_curve_have_one_length(run, name):
     values = run.results[1].as_dict()
     curve = values["policy_curve"]
     values["policy_curve"] = {**curve, name: curve[name][:1]}
     with pytest.raises(ValueError, match="lists of one length"):
         Result.from_dict(values)
+
+
+def test_a_curve_has_a_probability_of_each_layer(run):
+    curve = {**run.results[1].policy_curve, "probabilities": [[0.0], [1.0]]}
+    with pytest.raises(ValueError, match="a probability of each layer at each cost"):
+        Result(kind="search", title="t", task="one", policy_curve=curve)
 
 
 def test_layers_of_a_curve_have_parameters(run):
