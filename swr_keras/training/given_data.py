@@ -26,7 +26,8 @@ class GivenData:
 
     Raises:
         ValueError: If the data aren't batches of inputs and labels that fit the base, are empty or
-            have no end; see `check_dataset`.
+            have no end, see `check_dataset`; or, of arrays and without a `loss`, if labels are no
+            classes of the head.
     """
 
     name = "task"
@@ -52,6 +53,11 @@ class GivenData:
         self.labels_spec = batches.labels
         self._batches, self._steps = batches.dataset, batches.steps
         self._arrays = as_tensors(data) if isinstance(data, tuple) else None
+        outputs = num_classes or base.outputs[0].shape[-1]
+        if loss is None:
+            for each in (data, validation_data):
+                if isinstance(each, tuple):
+                    _check_classes(tf.convert_to_tensor(each[1]), outputs)
         self._validation = None
         if validation_data is not None:
             checked = check_dataset(validation_data, base, batch_size=_VALIDATION_BATCH)
@@ -83,3 +89,18 @@ class GivenData:
 
     def _num_examples(self):
         return len(tree.flatten(self._arrays)[0])
+
+
+def _check_classes(labels, num_outputs):
+    """Raises ValueError for integers that are no classes of a head, nor yes or no for each."""
+    if not labels.dtype.is_integer:
+        return
+    of_each_output = labels.shape.rank > 1 and labels.shape[-1] == num_outputs
+    last = 1 if of_each_output else max(num_outputs, 2) - 1
+    least, most = int(tf.reduce_min(labels)), int(tf.reduce_max(labels))
+    if least < 0 or most > last:
+        raise ValueError(
+            f"Labels must be integers from 0 to {last}, by the outputs of the head. Received: "
+            f"labels from {least} to {most}, num_classes={num_outputs}. Number classes from 0 on, "
+            "say by `num_classes` how many there are, or pass the `loss` of what else they are."
+        )

@@ -180,3 +180,44 @@ def test_a_regression_takes_its_loss(base, arrays):
 def test_data_that_do_not_fit_are_refused_at_the_door(spoil, message, base, dataset):
     with pytest.raises(ValueError, match=message):
         swr.transfer(base, spoil(dataset), target_cost=0.5, num_classes=3, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("labels_of", "outputs", "classes", "received"),
+    [
+        (lambda y: y, 2, "0 to 1", "0 to 2"),
+        (lambda y: y - 1, 3, "0 to 2", "-1 to 1"),
+        (lambda y: y[:, None], 1, "0 to 1", "0 to 2"),
+        (lambda y: 2 * np.eye(3, dtype=int)[y], 3, "0 to 1", "0 to 2"),
+    ],
+)
+def test_labels_that_are_no_classes_of_the_head_are_refused(
+    labels_of, outputs, classes, received, base, arrays
+):
+    x, y = arrays
+    right = (x, np.zeros_like(y))
+    with pytest.raises(ValueError, match=f"integers from {classes},.*labels from {received}"):
+        swr.transfer(base, x, labels_of(y), target_cost=0.5, num_classes=outputs)
+    with pytest.raises(ValueError, match=f"labels from {received}"):
+        swr.transfer(
+            base,
+            *right,
+            target_cost=0.5,
+            num_classes=outputs,
+            validation_data=(x, labels_of(y)),
+        )
+
+
+def test_labels_of_a_loss_of_ones_own_may_be_anything(base, arrays):
+    x, y = arrays
+    task = swr.transfer(
+        base,
+        *(x, y * 10),
+        target_cost=0.5,
+        num_classes=1,
+        loss="mean_squared_error",
+        metrics=[],
+        method=quick(steps=10),
+        verbose=0,
+    )
+    assert np.isfinite(task.evaluate(x, y * 10, verbose=0))
