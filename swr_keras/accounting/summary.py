@@ -16,7 +16,7 @@ from swr_keras.layers.masks import MASK, mask_bytes
 from swr_keras.layers.normalization import STATISTICS, TaskNormalization
 from swr_keras.layers.reparametrized import ReparametrizedLayer
 from swr_keras.layers.reparametrized_model import frozen_layers, policy_layers
-from swr_keras.layers.units import channel_bytes, folded_norms, kernel_bytes
+from swr_keras.layers.units import channel_bytes, folded_bytes, folded_norms, kernel_bytes
 
 _FLOAT32_BYTES = 4
 
@@ -250,8 +250,10 @@ def _flash_bytes(model, owned) -> dict[str, int]:
     for path, layer in walk(model):
         is_owned, found[path] = bool(owned.get(path)), 0
         if is_convertible(layer):
-            found[path] += kernel_bytes(layer) if is_owned else 0
-            found[path] += channel_bytes(layer) if is_owned or path in private else 0
+            if is_owned:
+                found[path] += kernel_bytes(layer) + channel_bytes(layer)
+            elif path in private:
+                found[path] += folded_bytes(layer)
         elif is_batch_norm(layer) and is_owned and path not in into:
             found[path] += channel_bytes(layer)
     return found

@@ -67,7 +67,9 @@ def policy_units(
             units[path] = PolicyUnit(
                 layers=(path, *gated),
                 parameters=_count(layer) + sum(_scales(by_path[norm]) for norm in gated),
-                flash_bytes=kernel_bytes(layer) + (0 if is_private else channel_bytes(layer)),
+                flash_bytes=kernel_bytes(layer)
+                + channel_bytes(layer)
+                - (folded_bytes(layer) if is_private else 0),
                 kind=_kind(layer),
             )
         elif batch_norm == "owned" and is_batch_norm(layer) and folded.get(path, head) == head:
@@ -115,12 +117,19 @@ def channel_bytes(layer: keras.layers.Layer) -> int:
     """
     if is_batch_norm(layer):
         return _CHANNEL_BYTES * layer.moving_mean.shape[0]
-    channels = [math.prod(kernel.shape[-2:]) for kernel in _kernels(layer)[:1]]
-    if not isinstance(layer, (*_DEPTHWISE, *_SEPARABLE)):
-        channels = []
-    if not isinstance(layer, _DEPTHWISE):
-        channels.append(getattr(layer, "units", None) or layer.filters)
-    return _CHANNEL_BYTES * sum(channels)
+    within = _depthwise_channels(layer) if isinstance(layer, _SEPARABLE) else 0
+    return _CHANNEL_BYTES * within + folded_bytes(layer)
+
+
+def folded_bytes(layer: keras.layers.Layer) -> int:
+    """Returns those of `channel_bytes` that a batch norm changes that is folded into the layer."""
+    if isinstance(layer, _DEPTHWISE):
+        return _CHANNEL_BYTES * _depthwise_channels(layer)
+    return _CHANNEL_BYTES * (getattr(layer, "units", None) or layer.filters)
+
+
+def _depthwise_channels(layer):
+    return math.prod(_kernels(layer)[0].shape[-2:])
 
 
 def _kernels(layer):

@@ -71,6 +71,31 @@ def test_bytes_of_a_task_are_those_of_its_units_and_of_what_is_its_own_at_any_co
         assert everything == swr.summary(swr.SuperNet(base, batch_norm="affine")).flash_bytes
 
 
+@pytest.mark.parametrize("mode", ["frozen", "statistics", "affine", "owned"])
+@pytest.mark.parametrize(
+    ("layer", "own", "outputs"),
+    [
+        (layers.SeparableConv2D(4, 2, depth_multiplier=2), 2 * 2 * 6 + 6 * 4 + 4 * 6, 4),
+        (layers.DepthwiseConv2D(2, depth_multiplier=2), 2 * 2 * 6, 6),
+        (layers.Conv2DTranspose(4, 2), 2 * 2 * 3 * 4, 4),
+    ],
+)
+def test_a_folded_norm_makes_private_what_it_is_folded_into(layer, own, outputs, mode):
+    layer.name = "changed"
+    x = inputs = keras.Input((5, 5, 3))
+    x = layers.BatchNormalization(name="norm")(layer(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    base = keras.Model(inputs, layers.Dense(2, name="head")(x))
+    is_private = mode in ("statistics", "affine")
+    unit = policy_units(base, batch_norm=mode)["changed"]
+    assert unit.flash_bytes == own + (0 if is_private else 4 * outputs)
+    closed, opened = (
+        swr.summary(swr.TaskModel(base, chosen, batch_norm=mode)).flash_bytes
+        for chosen in ([], ["changed"])
+    )
+    assert opened - closed == unit.flash_bytes
+
+
 def chain(*between, uses=1):
     x = inputs = keras.Input((5, 5, 3))
     for layer in (layers.Conv2D(4, 1, name="conv"), *between):
