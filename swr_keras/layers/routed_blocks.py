@@ -98,10 +98,11 @@ PER_EXAMPLE = (ExampleRouting, ExampleChoice)
 class RoutedBlocks(Extension):
     """Puts a tuned copy beside each block, and an agent that chooses between the two.
 
-    The agent is a small residual network on the input of the model: a 3x3 convolution and three
-    residual blocks of two, each of twice the channels and half the size of what it takes, whose
-    shortcut pools and repeats it; each convolution with batch norm and ReLU; then global pooling
-    and two logits a block. Its layers are named `agent_...`, those of copies `<layer>_tuned`.
+    The agent is a small residual network on the first input of the model: a 3x3 convolution and
+    three residual blocks of two, each of twice the channels and half the size of what it takes,
+    whose shortcut pools and repeats it; each convolution with batch norm and ReLU; then global
+    pooling and two logits a block. Its layers are named `agent_...`, those of copies
+    `<layer>_tuned`.
 
     Attributes:
         blocks: Layers at whose outputs blocks begin and end, see `find_blocks`.

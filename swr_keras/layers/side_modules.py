@@ -38,8 +38,8 @@ class SideModules(Extension):
 
     A module is average pooling, a k x k convolution, batch norm, ReLU, a 1x1 convolution, batch
     norm whose gamma is zero at first, and a bilinear resizing to the block's output: the model
-    computes at first what the base does. One more module, from the input of the model (pooled by
-    4), is added to what the first block takes. Convolutions have no bias.
+    computes at first what the base does. One more module, from the first input of the model
+    (pooled by 4), is added to what the first block takes. Convolutions have no bias.
 
     Attributes:
         at: Names of the blocks that get one, see `find_blocks`. By default each block that changes
