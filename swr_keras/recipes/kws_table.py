@@ -12,21 +12,14 @@ from collections.abc import Sequence
 from swr_keras.recipes import launch
 
 
-def main(folders: Sequence[str]) -> int:
-    """Prints the comparison; returns the exit status."""
-    from swr_keras.jobs.comparison import comparison
-    from swr_keras.jobs.run import Run
-    from swr_keras.recipes.kws_settings import KwsSettings
-    from swr_keras.recipes.setting_flags import as_flat
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line, see `command.main`."""
+    from swr_keras.recipes import command
+    from swr_keras.recipes.kws_table_run import TableSettings, run
 
-    try:
-        print(comparison([Run.load(folder) for folder in folders], as_flat(KwsSettings())))
-    except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.main(argv, TableSettings, __doc__, run, interrupted="Interrupted.")
 
 
 if __name__ == "__main__":
     launch.prepare()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv))

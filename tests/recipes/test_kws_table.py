@@ -23,12 +23,19 @@ def folders(tmp_path):
 
 
 def test_command_reads_the_folders_of_runs(folders, capsys):
-    assert kws_table.main(folders) == 0
+    assert kws_table.main(["kws_table", *folders]) == 0
     assert "**english** (bcresnet1, 3 seeds" in capsys.readouterr().out
 
 
 def test_command_says_what_is_wrong(tmp_path, capsys):
-    assert kws_table.main([str(tmp_path / "nothing")]) == 1
+    assert kws_table.main(["kws_table", str(tmp_path / "nothing")]) == 1
     assert f"Error: '{tmp_path / 'nothing'}' has no results" in capsys.readouterr().err
-    assert kws_table.main([]) == 1
+    assert kws_table.main(["kws_table"]) == 1
     assert "one or more runs" in capsys.readouterr().err
+
+
+def test_command_tells_what_it_does(capsys):
+    assert kws_table.main(["kws_table", "--help"]) == 0
+    assert "side by side" in capsys.readouterr().out
+    assert kws_table.main(["kws_table", "--sorted"]) == 1
+    assert "Unknown command line flag 'sorted'" in capsys.readouterr().err
