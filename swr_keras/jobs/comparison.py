@@ -240,7 +240,7 @@ def _interval(values: Sequence[float], form: str) -> str:
 
 def _check_alike(entries):
     """Raises ValueError if entries of a task differ in settings or data."""
-    first, uncompared = entries[0], {"seed", "fold", *_BACKBONE, *_PATHS}
+    first, uncompared = entries[0], {"seed", "fold", "workers", *_BACKBONE, *_PATHS}
     for other in entries[1:]:
         names = sorted({*first.settings, *other.settings} - uncompared)
         missing = object()

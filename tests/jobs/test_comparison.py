@@ -147,6 +147,10 @@ def test_paths_do_not_tell_runs_apart(run):
     assert "2 seeds" in comparison(runs)
 
 
+def test_the_number_of_workers_does_not_tell_runs_apart(run):
+    assert "2 seeds" in comparison([run(0, 0.7, workers=1), run(1, 0.8, workers=None)])
+
+
 def test_runs_that_lack_a_setting_have_its_default(run):
     older, newer = run(0, 0.7), run(1, 0.8, snr=[0.0, 20.0])
     assert "2 seeds" in comparison([older, newer], defaults={"snr": (0.0, 20.0)})
