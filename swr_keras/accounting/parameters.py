@@ -1,14 +1,11 @@
 """Parameters as the paper counts them."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
-from swr_keras.graph import walk
-from swr_keras.layers.head import find_head
+from swr_keras.accounting.summary import Summary
 from swr_keras.layers.normalization import STATISTICS
 
 
@@ -30,26 +27,16 @@ def owned_parameters(arrays: Mapping[str, Any], head: str) -> int:
     )
 
 
-def base_parameters(base: keras.Model, head: str | None = None) -> int:
+def base_parameters(base: Summary, head: str) -> int:
     """Returns the parameters of a base besides its head and the statistics of batch norm.
 
     It is what `owned_parameters` gives for a task that changes everything.
 
     Args:
-        base: A Functional or Sequential model.
-        head: As for `layers.find_head`.
-
-    Raises:
-        ValueError: If the model has no head, see `layers.find_head`.
+        base: `summary` of the base.
+        head: Path of its head.
     """
-    own = find_head(base, head)
-    return sum(
-        math.prod(variable.shape)
-        for path, layer in walk(base)
-        if path != own
-        for variable in layer.weights
-        if variable.name not in STATISTICS
-    )
+    return sum(row.parameters for row in base.rows if row.path != head)
 
 
 def relative_parameters(base: int, owned: Iterable[int]) -> float:

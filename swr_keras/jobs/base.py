@@ -16,6 +16,7 @@ from swr_keras.files import read_bytes, read_json, write_json
 from swr_keras.jobs.job import Job, timed, without_new_defaults
 from swr_keras.jobs.result import Result
 from swr_keras.jobs.schema import conform
+from swr_keras.layers.head import find_head
 from swr_keras.model_files import load_model, save_model
 from swr_keras.training.fit import Fit
 
@@ -133,12 +134,13 @@ def _precision(name: str) -> Iterator[None]:
 
 
 def _result(job, base, input_shape, **more):
+    costs = summary(base, input_shape=input_shape)
     return Result(
         kind="base",
         title=job.title,
         task=job.task,
-        owned_parameters=base_parameters(base),
-        multiplies=summary(base, input_shape=input_shape).multiplies,
+        owned_parameters=base_parameters(costs, find_head(base)),
+        multiplies=costs.multiplies,
         **more,
     )
 

@@ -64,7 +64,7 @@ def reparametrize(
     """
     check_mode(batch_norm)
     check_base(base)
-    _check_num_classes(num_classes)
+    check_num_classes(num_classes)
     added: frozenset[int] = frozenset()
     if extension is not None:
         base, added = _extended(base, extension)
@@ -205,7 +205,8 @@ def _without_lora(config):
     return {key: value for key, value in config.items() if key not in left_out}
 
 
-def _check_num_classes(num_classes):
+def check_num_classes(num_classes: Any) -> None:
+    """Raises ValueError unless it is `None` or a whole number of at least 1."""
     if num_classes is None:
         return
     if isinstance(num_classes, numbers.Integral) and int(num_classes) >= 1:

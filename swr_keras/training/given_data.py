@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from swr_keras.layers.conversion import check_num_classes
 from swr_keras.training.datasets import as_tensors, check_dataset
 
 _VALIDATION_BATCH = 128
@@ -26,8 +27,8 @@ class GivenData:
 
     Raises:
         ValueError: If the data aren't batches of inputs and labels that fit the base, are empty or
-            have no end, see `check_dataset`; or, of arrays and without a `loss`, if labels are no
-            classes of the head.
+            have no end, see `check_dataset`; if `num_classes` is no number of classes; or, of
+            arrays and without a `loss`, if labels are no classes of the head.
     """
 
     name = "task"
@@ -44,6 +45,7 @@ class GivenData:
         metrics: Sequence[Any] | None = None,
         seed: int = 0,
     ):
+        check_num_classes(num_classes)
         self.num_classes = num_classes
         self.loss = loss
         self.metrics = metrics
@@ -53,15 +55,15 @@ class GivenData:
         self.labels_spec = batches.labels
         self._batches, self._steps = batches.dataset, batches.steps
         self._arrays = as_tensors(data) if isinstance(data, tuple) else None
-        outputs = num_classes or base.outputs[0].shape[-1]
-        if loss is None:
-            for each in (data, validation_data):
-                if isinstance(each, tuple):
-                    _check_classes(tf.convert_to_tensor(each[1]), outputs)
         self._validation = None
         if validation_data is not None:
             checked = check_dataset(validation_data, base, batch_size=_VALIDATION_BATCH)
             self._validation = checked.dataset
+        if loss is None:
+            outputs = num_classes or base.outputs[0].shape[-1]
+            for each in (data, validation_data):
+                if isinstance(each, tuple):
+                    _check_classes(tf.convert_to_tensor(each[1]), outputs)
 
     def training(self, batch_size: int, first_epoch: int = 0) -> tf.data.Dataset:
         """Returns batches, those of arrays in an order of its own each epoch."""
@@ -93,7 +95,7 @@ class GivenData:
 
 def _check_classes(labels, num_outputs):
     """Raises ValueError for integers that are no classes of a head, nor yes or no for each."""
-    if not labels.dtype.is_integer:
+    if num_outputs is None or not labels.dtype.is_integer:
         return
     of_each_output = labels.shape.rank > 1 and labels.shape[-1] == num_outputs
     last = 1 if of_each_output else max(num_outputs, 2) - 1

@@ -208,6 +208,21 @@ def test_labels_that_are_no_classes_of_the_head_are_refused(
         )
 
 
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [(lambda x, y: (x,), "Data must be"), (lambda x, y: (x, None), "must be arrays")],
+)
+def test_what_is_no_data_is_told_before_labels_are_read(validation, message, base, arrays):
+    with pytest.raises(ValueError, match=message):
+        swr.transfer(base, *arrays, target_cost=0.5, validation_data=validation(*arrays))
+
+
+@pytest.mark.parametrize("num_classes", ["3", -1, 0, 2.5])
+def test_a_number_of_classes_is_checked_before_labels_are(num_classes, base, arrays):
+    with pytest.raises(ValueError, match="`num_classes` must be a whole number of at least 1"):
+        swr.transfer(base, *arrays, target_cost=0.5, num_classes=num_classes)
+
+
 def test_labels_of_a_loss_of_ones_own_may_be_anything(base, arrays):
     x, y = arrays
     task = swr.transfer(
