@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from swr_keras.layers.base import check_base
 from swr_keras.layers.conversion import check_num_classes
 from swr_keras.training.datasets import as_tensors, check_dataset
 
@@ -26,9 +27,10 @@ class GivenData:
         seed: Seed of the order of arrays.
 
     Raises:
-        ValueError: If the data aren't batches of inputs and labels that fit the base, are empty or
-            have no end, see `check_dataset`; if `num_classes` is no number of classes; or, of
-            arrays and without a `loss`, if labels are no classes of the head.
+        ValueError: If `base` is subclassed or not built; if the data aren't batches of inputs and
+            labels that fit the base, are empty or have no end, see `check_dataset`; if
+            `num_classes` is no number of classes; or, of arrays and without a `loss`, if labels
+            are no classes of the head.
     """
 
     name = "task"
@@ -45,6 +47,7 @@ class GivenData:
         metrics: Sequence[Any] | None = None,
         seed: int = 0,
     ):
+        check_base(base)
         check_num_classes(num_classes)
         self.num_classes = num_classes
         self.loss = loss

@@ -50,6 +50,12 @@ class TransferModel(keras.Model):
         super().__init__(**kwargs)
         self.head_path = find_head(base, head)
         output = _output_of(base)
+        if num_classes is None and output.shape[-1] is None:
+            raise ValueError(
+                "The last axis of a base's output must be its classes. Received: "
+                f"'{base.name}' with an output of shape {tuple(output.shape)}. Say how many "
+                "classes there are by `num_classes`, or rebuild the model without what folds them."
+            )
         num_classes = output.shape[-1] if num_classes is None else num_classes
         self.batch_norm = batch_norm
         self.extension = extension

@@ -236,3 +236,33 @@ def test_labels_of_a_loss_of_ones_own_may_be_anything(base, arrays):
         verbose=0,
     )
     assert np.isfinite(task.evaluate(x, y * 10, verbose=0))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(3, 3)
+
+    def call(self, inputs):
+        return keras.ops.mean(self.conv(inputs), axis=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Subclassed,
+        lambda: keras.Sequential([keras.layers.Conv2D(3, 3), keras.layers.Dense(3)]),
+        lambda: keras.layers.Dense(3),
+        lambda: "base.keras",
+    ],
+    ids=["subclassed", "not built", "layer", "path"],
+)
+def test_what_is_no_base_is_refused(make, arrays):
+    with pytest.raises(ValueError, match="The base must be a Functional or Sequential model"):
+        swr.transfer(make(), *arrays, target_cost=0.5)
+
+
+def test_a_base_whose_output_has_no_classes_is_refused(base, arrays):
+    flat = keras.Model(base.input, keras.layers.Reshape(())(base.output[:, :1]))
+    with pytest.raises(ValueError, match=r"last axis .* must be its classes.*shape \(None,\)"):
+        swr.transfer(flat, *arrays, target_cost=0.5)
