@@ -36,3 +36,13 @@ def _write_corpus(folder, words, *, speakers=8, takes=2):
 def write_corpus():
     """Writes a small corpus in the layout of Speech Commands and returns its folder."""
     return _write_corpus
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory, write_corpus):
+    """Corpora of two tasks."""
+    folder = tmp_path_factory.mktemp("corpora")
+    return [
+        write_corpus(folder / "english", ["yes", "no", "dog"]),
+        write_corpus(folder / "mandarin", ["shi", "bu"]),
+    ]

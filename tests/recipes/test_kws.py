@@ -190,15 +190,6 @@ def command(folders, output, workers=1):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory, write_corpus):
-    folder = tmp_path_factory.mktemp("corpora")
-    return [
-        write_corpus(folder / "english", ["yes", "no", "dog"]),
-        write_corpus(folder / "mandarin", ["shi", "bu"]),
-    ]
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, folders):
     """A finished run's folder and what it printed, which has no line of native code."""
     output = tmp_path_factory.mktemp("runs") / "run"
