@@ -75,6 +75,8 @@ BASES = {
     "res15": lambda: swr.backbones.res15(19, input_shape=(20, 40, 1), num_classes=4),
 }
 SLOW = ("bcresnet", "res15")
+# These differ from a fixed policy in their rule for layers alone, so one network tells all.
+BY_RULE = (ClassifierOnly, DepthwiseFirst, LastLayersFirst, RandomPolicy)
 
 ABLATIONS = ablations(METHODS[0])
 NAMED = {**{method.name: method for method in METHODS}, **ABLATIONS}
@@ -86,7 +88,7 @@ every_case = pytest.mark.parametrize(
             method, kind, id=f"{name}-{kind}", marks=pytest.mark.slow if kind in SLOW else ()
         )
         for name, method in NAMED.items()
-        for kind in (("tiny",) if name in ABLATIONS else BASES)
+        for kind in (("tiny",) if name in ABLATIONS or isinstance(method, BY_RULE) else BASES)
     ],
 )
 
