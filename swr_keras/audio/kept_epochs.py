@@ -101,7 +101,8 @@ class _InFiles:
 
     @property
     def bytes(self):
-        return sum(path.stat().st_size for path in self._folder.glob("*.safetensors"))
+        # What another process writes just now has a name that begins with a dot.
+        return sum(path.stat().st_size for path in self._folder.glob("[!.]*.safetensors"))
 
     def read(self, batch_size, epoch):
         path = self._path(batch_size, epoch)

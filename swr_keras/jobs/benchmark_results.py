@@ -156,11 +156,17 @@ class BenchmarkResults:
         return Row(SWR, row.target_cost) if row.target_cost in known else None
 
     def searches(self, backbone: str, task: str | None = None) -> dict[str, list[dict[str, Any]]]:
-        """Returns the curves of all searches by the row of SWR that they are of."""
+        """Returns the curves of all searches by the row of SWR that they are of.
+
+        An ablation that has SWR's search, but another learning rate, has no row of its own there.
+        """
+        of_swr = [_learning(r) for r in self._models if r.result.method == SWR]
         found: dict[str, list[dict[str, Any]]] = {}
         for record in self.records:
             result = record.result
             if record.backbone == backbone and result.policy_curve and task in (None, result.task):
+                if not result.differences and of_swr and _learning(record) not in of_swr:
+                    continue
                 name = ", ".join((SWR, *result.differences))
                 found.setdefault(name, []).append(result.policy_curve)
         return found
@@ -190,6 +196,12 @@ def _once(records: Iterable[Record]) -> list[Record]:
                 "can't stand in one row. Leave one of the benchmarks out."
             )
     return list(every)
+
+
+def _learning(record: Record) -> Any:
+    """How the policies of a search, or of a model of SWR, were learned."""
+    settings = record.settings.get("method", record.settings)
+    return settings.get("learning")
 
 
 def _row(record: Record) -> Row:

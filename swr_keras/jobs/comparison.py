@@ -30,6 +30,7 @@ class _Entry:
 
     task: TaskFacts
     base: str
+    multiplies: int | None
     seed: int
     fold: int | None
     settings: dict[str, Any]
@@ -88,7 +89,8 @@ def _entry(run, task, defaults):
         )
     rows = {key: _average(results) for key, results in run.rows(task.name).items()}
     fold = settings["fold"] if settings.get("folds") else None
-    return _Entry(task, base, seed, fold, settings, rows)
+    multiplies = run.base.multiplies if run.base else None
+    return _Entry(task, base, multiplies, seed, fold, settings, rows)
 
 
 def _average(results):
@@ -277,4 +279,15 @@ def _check_repeated(entries):
             f"Only some of the runs of task '{name}' on {base} have results of "
             f"{sorted(differing, key=str)}. Pass runs of the same settings, and bases of the same "
             "kind."
+        )
+    if len({entry.multiplies for entry in entries} - {None}) > 1:
+        raise ValueError(
+            f"Bases of the runs of task '{name}' on {base} aren't of one size. Received: "
+            f"{[entry.multiplies for entry in entries]} multiplies. Pass runs on bases of one kind."
+        )
+    conditions = [{name for row in entry.rows.values() for name in row} for entry in entries]
+    if differing := set.union(*conditions) - set.intersection(*conditions):
+        raise ValueError(
+            f"Only some of the runs of task '{name}' on {base} were tested in {sorted(differing)}. "
+            "Pass runs that were tested alike."
         )

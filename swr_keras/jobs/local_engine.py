@@ -8,10 +8,7 @@ from swr_keras.jobs.job import Job
 from swr_keras.jobs.perform import perform
 from swr_keras.jobs.place import Load, Place
 from swr_keras.jobs.schedule import LOST, Engine
-from swr_keras.jobs.worker import enter_worker
-
-_MOST_JOBS = 10
-"""Of a process, since TensorFlow keeps the graphs of all that was trained in one."""
+from swr_keras.jobs.worker import MOST_JOBS, enter_worker
 
 _place: Place
 _load: Load
@@ -58,8 +55,9 @@ class LocalEngine:
             return self._first.begin(job)
         idle = [lane for lane in self._lanes if lane.job is None]
         lane = min(idle, key=lambda lane: (lane.data != job.data, lane.data is not None))
+        future = lane.submit(job)
         lane.job, lane.data = job, job.data
-        return lane.pool().submit(_do, job)
+        return future
 
     def end(self, job: Job, future: concurrent.futures.Future[str | None]) -> str | None:
         if self._first and not job.needs:
@@ -86,14 +84,21 @@ class _Lane:
         self._prepared = prepared
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
-    def pool(self):
+    def submit(self, job: Job) -> concurrent.futures.Future[str | None]:
+        try:
+            return self._made().submit(_do, job)
+        except concurrent.futures.BrokenExecutor:  # Its process was ended while it was idle.
+            self.renew()
+            return self._made().submit(_do, job)
+
+    def _made(self):
         if self._pool is None:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 1,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_enter,
                 initargs=self._prepared,
-                max_tasks_per_child=_MOST_JOBS,
+                max_tasks_per_child=MOST_JOBS,
             )
         return self._pool
 

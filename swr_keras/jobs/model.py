@@ -84,7 +84,8 @@ class AdaptModel(Job):
             task=self.task,
             method=self.method.row,
             target_cost=model.policy.target_cost,
-            achieved_cost=model.policy.achieved_cost,
+            # What is added is none of the layers that the cost is a share of.
+            achieved_cost=None if model.extension else model.policy.achieved_cost,
             changed_layers=model.policy.selected_layers,
             owned_parameters=owned_parameters(model.task_variables(), model.head_path),
             owned_bytes=pack.num_bytes,

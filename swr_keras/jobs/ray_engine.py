@@ -11,10 +11,14 @@ from swr_keras.jobs.job import Job
 from swr_keras.jobs.perform import perform
 from swr_keras.jobs.place import Load
 from swr_keras.jobs.store import JobStore
-from swr_keras.jobs.worker import prepare_process
+from swr_keras.jobs.worker import MOST_JOBS, prepare_process
 
 _MOST_ATTEMPTS = 4
-_KEPT_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL")
+_KEPT_VARIABLES = (
+    "TF_CPP_MIN_LOG_LEVEL",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+)
 
 
 class RayEngine:
@@ -49,7 +53,9 @@ class RayEngine:
             log_to_driver=False,
             runtime_env={"env_vars": variables},
         )
-        self._do = ray.remote(num_cpus=threads, max_retries=_MOST_ATTEMPTS - 1)(_do)
+        self._do = ray.remote(
+            num_cpus=threads, max_retries=_MOST_ATTEMPTS - 1, max_calls=MOST_JOBS
+        )(_do)
         self._sent: dict[str, Any] = {}
 
     @property
@@ -75,6 +81,8 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             self._store.begin(job)
             self._store.log(job).write_text(f"{error}\n")
+            if isinstance(error, self._ray.exceptions.RayTaskError):
+                return f"{type(error.cause).__name__}: {error.cause}"
             return f"its worker was lost {_MOST_ATTEMPTS} times ({type(error).__name__})"
         self._store.write_files(job, files)
         return reason

@@ -8,6 +8,9 @@ import threading
 
 import tensorflow as tf
 
+MOST_JOBS = 10
+"""Of a process, since TensorFlow keeps the graphs of all that was trained in one."""
+
 
 def enter_worker(threads: int) -> None:
     """Prepares a process for jobs: it ends with the one that made it, whatever ends that.

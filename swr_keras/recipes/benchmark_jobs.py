@@ -114,6 +114,7 @@ def plan(
     """
     found: dict[str, PlannedJob] = {}
     for group in groups:
+        _check_first_layer(settings, group)
         for name in settings.methods:
             rate = rates.get((name, group.backbone))
             for task in group.tasks:
@@ -129,6 +130,12 @@ def plan(
                     planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
                     found.setdefault(job.address(), planned)
     return list(found.values())
+
+
+def _check_first_layer(settings, group):
+    """Refuses before training what would be refused after it."""
+    for cost in settings.transfer.target_cost:
+        settings.shared.swr.check(group.network, cost)
 
 
 def adapt_jobs(

@@ -1,5 +1,7 @@
 """Any benchmark, from data to tables."""
 
+import dataclasses
+import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -42,7 +44,7 @@ def run(settings: BenchmarkSettings) -> None:
     found = tried(trials, _results(store, trials))
     jobs = plan(settings, groups, chosen_rates(settings, found))
     _check_beside(beside, jobs)
-    failures = _not_done([*failures, *_do(jobs, settings, store, source)], store)
+    failures = _not_done([*failures, *_do(jobs, settings, store, source)], store, jobs)
     records = _records(store, jobs, trials)
     folder = pathlib.Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,24 +89,48 @@ def _do(
 
 def _check_beside(beside: Sequence[Record], jobs: Sequence[PlannedJob]) -> None:
     """Raises ValueError, before these are done, if others of their rows were done otherwise."""
-    names = {
-        (planned.group.backbone, planned.group.repetition, planned.job.title): planned
-        for planned in jobs
-    }
+    folded = {planned.group.repetition.fold is not None for planned in jobs}
+    rows: dict[tuple[str, str], list[PlannedJob]] = {}
+    for planned in jobs:
+        rows.setdefault((planned.group.backbone, planned.job.title), []).append(planned)
     for record in BenchmarkResults(beside).records:
-        repetition = Repetition(record.seed, record.fold)
-        planned = names.get((record.backbone, repetition, record.result.title))
-        if record.result.kind in MEASURED and planned and planned.job.address() != record.address:
+        if (record.fold is not None) not in folded:
             raise ValueError(
-                f"'{planned.name}' would stand in one row with a result in `beside` that was done "
-                "with other settings or data. Leave that folder out, or repeat its settings."
+                "The results in `beside` are of a cross-validation, these aren't, or the other way "
+                "round, so they have no common tables. Leave them out, or set `folds` likewise."
+            )
+        same_row = rows.get((record.backbone, record.result.title))
+        if same_row and record.result.kind in MEASURED and not _fits(record, same_row):
+            raise ValueError(
+                f"'{same_row[0].name}' would stand in one row with a result in `beside` that was "
+                "done with other settings or data. Leave that folder out, or repeat its settings."
             )
 
 
-def _not_done(failures: Sequence[Failure], store: JobStore) -> list[Failure]:
-    """Returns each job once that failed and wasn't done later."""
+def _fits(record: Record, row: Sequence[PlannedJob]) -> bool:
+    """Whether a result is that of a job of its row, or of another repetition of one."""
+    repetition = Repetition(record.seed, record.fold)
+    same = [planned for planned in row if planned.group.repetition == repetition]
+    if same:
+        return any(planned.job.address() == record.address for planned in same)
+    asked = [json.loads(json.dumps(_settings(planned.job))) for planned in row]
+    return record.settings in asked
+
+
+def _not_done(
+    failures: Sequence[Failure], store: JobStore, jobs: Sequence[PlannedJob]
+) -> list[Failure]:
+    """Returns each of some jobs once that failed and wasn't done later.
+
+    A rate at which training failed is no other failure than a worse one: it isn't chosen.
+    """
+    wanted = {planned.job.address() for planned in jobs}
     last = {failure.job.address(): failure for failure in failures}
-    return [failure for failure in last.values() if store.outcome(failure.job) is None]
+    return [
+        failure
+        for address, failure in last.items()
+        if address in wanted and store.outcome(failure.job) is None
+    ]
 
 
 def _engine(settings: BenchmarkSettings, store: JobStore, source: TaskSource) -> Engine:
@@ -131,9 +157,13 @@ def _records(store, jobs, trials) -> list[Record]:
     for key, planned in every.items():
         outcome = store.outcome(planned.job)
         if outcome is not None:
+            # It may have been done when its task had another name.
+            result = dataclasses.replace(
+                outcome.result, title=planned.job.title, task=planned.job.task
+            )
             records.append(
                 Record(
-                    **vars(outcome),
+                    **{**vars(outcome), "result": result},
                     backbone=planned.group.backbone,
                     seed=planned.group.repetition.seed,
                     fold=planned.group.repetition.fold,

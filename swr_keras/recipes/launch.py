@@ -16,13 +16,15 @@ _PATIENCE_S = 5
 def prepare() -> None:
     """Sets up TensorFlow for the command line; to be called before its first import.
 
-    On x86 without AVX-512, TensorFlow leaves its fast kernels off unless told. And whatever the
+    On x86 without AVX-512, TensorFlow leaves its fast kernels off unless told. A process takes
+    all memory of a GPU unless told, which leaves none to those beside it. And whatever the
     level of its log, its native code writes lines of its own to the terminal: these are left out,
     by a process of its own, so that nothing else is lost whatever becomes of this one.
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     sys.stderr.flush()
     terminal = os.dup(_STDERR)
     source, sink = os.pipe()

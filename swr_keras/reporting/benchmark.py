@@ -64,8 +64,17 @@ def render_benchmark(
         settings={
             name: json.dumps(value, ensure_ascii=False) for name, value in (settings or {}).items()
         },
-        versions=results.records[0].versions if results.records else {},
+        versions=_versions(results),
     )
+
+
+def _versions(results):
+    """All versions of each package that results were made with."""
+    found: dict[str, dict[str, None]] = {}
+    for record in results.records:
+        for package, version in record.versions.items():
+            found.setdefault(package, {})[version] = None
+    return {package: ", ".join(versions) for package, versions in found.items()}
 
 
 def accuracy_per_byte(results: BenchmarkResults) -> dict[str, Picture]:

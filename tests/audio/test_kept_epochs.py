@@ -49,6 +49,13 @@ def test_an_epoch_is_computed_once(computed, folder):
     assert read(epochs, 12)[:9] == first
 
 
+def test_what_another_process_writes_is_left_alone(computed, tmp_path):
+    epochs = KeptEpochs(computed[0], 5, tmp_path)
+    (tmp_path / ".unfinished-1.safetensors").symlink_to(tmp_path / "gone since")
+    first = read(epochs, 6)
+    assert read(epochs, 3, first_epoch=1) == first[3:]
+
+
 def test_other_batch_sizes_are_other_epochs(computed, folder):
     epochs = KeptEpochs(computed[0], 5, folder)
     read(epochs, 6)

@@ -12,6 +12,16 @@ from swr_keras.jobs.result import Result
 
 RESULTS = pathlib.Path(__file__).parents[2] / "recipes" / "results"
 BASE_PARAMETERS, BASE_MULTIPLIES = 1000, 5000
+CURVE = {
+    "layers": ["conv"],
+    "sizes": [10],
+    "kinds": ["Conv2D"],
+    "costs": [0.1],
+    "probabilities": [[0.5]],
+    "expected": [0.1],
+    "threshold": [0.1],
+    "budget": [0.1],
+}
 
 
 def record(result, *, backbone="bcresnet1", seed=0, fold=None, **more):
@@ -191,6 +201,29 @@ def test_searches_of_methods_of_other_rates_have_one_title(records):
     search = record(Result(kind="search", title="english: policy search", task="english"))
     other = dataclasses.replace(search, address="of another rate")
     assert BenchmarkResults([*records, search, other]).records[-2:] == [search, other]
+
+
+def test_a_search_of_another_rate_than_that_of_swr_is_none_of_swr(records):
+    def search(rate, **more):
+        learning = {"learning": {"rate": rate}, "cost": "flash"}
+        result = Result(
+            kind="search",
+            title="english: policy search",
+            task="english",
+            policy_curve=CURVE,
+            **more,
+        )
+        return record(result, settings=learning, address=f"{rate} {more}")
+
+    of_swr = model("english", "SWR", 90, 0.5, seed=7)
+    of_swr = dataclasses.replace(of_swr, settings={"method": {"learning": {"rate": 1}}})
+    others = [search(2), search(1), search(2, differences=("without super-net",))]
+    found = BenchmarkResults([of_swr, *others]).searches("bcresnet1")
+    assert {name: len(curves) for name, curves in found.items()} == {
+        "SWR": 1,
+        "SWR, without super-net": 1,
+    }
+    assert len(BenchmarkResults(others[:2]).searches("bcresnet1")["SWR"]) == 2
 
 
 def test_what_lacks_is_left_empty_and_told(records):

@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from swr_keras.jobs.comparison import comparison
-from swr_keras.jobs.run import Run, TaskFacts
+from swr_keras.jobs.run import BaseFacts, Run, TaskFacts
 
 RESULTS = pathlib.Path(__file__).parents[2] / "recipes" / "results"
 
@@ -140,6 +140,26 @@ def test_runs_that_measured_something_else_are_refused(run):
         comparison([run(0, 0.7), dataclasses.replace(other, tasks=(fewer,))])
     with pytest.raises(ValueError, match="one or more runs"):
         comparison([])
+
+
+def test_runs_on_bases_of_other_sizes_are_refused(run):
+    small, large = (BaseFacts("given", 9000, multiplies, 36000) for multiplies in (10**6, 10**7))
+    runs = [dataclasses.replace(run(0, 0.7), base=small), run(1, 0.8), run(2, 0.8)]
+    assert "3 seeds" in comparison(runs)
+    runs[2] = dataclasses.replace(runs[2], base=large)
+    with pytest.raises(ValueError, match=r"aren't of one size.*1000000, None, 10000000"):
+        comparison(runs)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_runs_that_were_tested_otherwise_are_refused(first, run):
+    def heard(result):
+        return dataclasses.replace(result, accuracy_in={"unheard noise": 0.5})
+
+    plain, other = run(0, 0.7), run(1, 0.8)
+    runs = [plain, dataclasses.replace(other, results=tuple(map(heard, other.results)))]
+    with pytest.raises(ValueError, match=r"Only some.*were tested in \['unheard noise'\]"):
+        comparison([runs[first], runs[1 - first]])
 
 
 def test_paths_do_not_tell_runs_apart(run):

@@ -6,6 +6,7 @@ import importlib
 import os
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -98,7 +99,7 @@ def test_jobs_run_in_turn_in_this_process_and_on_the_terminal(kind, engine, make
 
 
 def test_a_process_does_some_jobs_and_makes_room_for_another(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("swr_keras.jobs.local_engine._MOST_JOBS", 2)
+    monkeypatch.setattr("swr_keras.jobs.local_engine.MOST_JOBS", 2)
     jobs = [make(f"job {number}", "1") for number in range(3)]
     _, failures, _ = run(jobs, tmp_path, ONE)
     assert failures == []
@@ -169,6 +170,27 @@ def test_a_process_that_is_killed_fails_its_job_alone_after_a_second_attempt(kin
     assert place.result(once).task == "3"
     assert any(line.startswith("once: its process was ended") for line in lines)
     assert all(place.result(job) for job in others)
+
+
+def test_a_process_that_is_ended_while_it_is_idle_is_replaced(make, tmp_path):
+    def kill(line):
+        if line.startswith("[1/2]"):
+            os.kill(int(make.begun("first")[0]), signal.SIGKILL)
+            time.sleep(1.0)
+
+    first = make("first", "1")
+    jobs, place = [first, make("second", "1", first)], JobStore(tmp_path / "place")
+    keys = {place.key(job): job for job in jobs}
+    failures = run_jobs(
+        jobs,
+        place,
+        ONE(place, scripted.load),
+        names={key: job.title for key, job in keys.items()},
+        plans={key: job.plan(None) for key, job in keys.items()},
+        report=kill,
+    )
+    assert failures == []
+    assert make.begun("second") != make.begun("first")
 
 
 @pytest.mark.parametrize(("kind", "engine"), IN_TURN)

@@ -72,6 +72,11 @@ def test_what_a_device_can_run_is_converted_with_the_scales_of_the_base(folders)
     assert not any(isinstance(each.job, ConvertInt8) for each in trials)
 
 
+def test_a_first_layer_that_there_is_not_is_refused_before_training(folders):
+    with pytest.raises(ValueError, match="stage9"):
+        planned(asked(folders, "--methods=swr", "--seeds=0", "--first_layer=stage9"))
+
+
 def test_settings_of_jobs_are_resolved(folders):
     jobs = planned(asked(folders, "--methods=swr,classifier_only", "--seeds=0"))
     told = json.dumps([job.settings() for job in jobs.values() if job.title != "base"])
