@@ -30,7 +30,9 @@ _NOISE_FOLDER = "_background_noise_"
 
 
 class SpeechCommands(KeywordCorpus):
-    """A folder of `<word>/<speaker>_nohash_<n>.wav` (or `.flac`) as a keyword data set.
+    """A folder of `<word>/<speaker>_nohash_<n>.wav` as a keyword data set.
+
+    FLAC, Ogg, MP3 and AIFF are read, too.
 
     The constructor looks at names only and checks all that needs no decoding; `load` decodes.
     `validation_list.txt` and `testing_list.txt`, where they exist, split the files, whatever their

@@ -14,10 +14,10 @@ _EXAMPLES = 256
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientSelection(MethodAtCost):
-    """Trains the layers of most Fisher information a byte, each that still fits the target cost.
+    """Trains the layers of most Fisher information for what they cost, as many as fit the target.
 
-    The information of a policy unit is the mean over 256 training examples of its squared gradient,
-    summed over its weights, at the base with a head that was trained on its features.
+    The information of a policy unit is the mean over at most 256 training examples of its squared
+    gradient, summed over its weights, at the base with a head that was trained on its features.
 
     Attributes:
         head_fit: How that head is trained.

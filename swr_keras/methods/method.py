@@ -194,7 +194,7 @@ class MethodAtCost(Method):
             )
 
     def check(self, base: keras.Model, target_cost: float, head: str | None = None) -> None:
-        """Raises ValueError if no layer of a base may change, as far as that is known before.
+        """Raises ValueError if no layer from `first_layer` on may change, as far as that is known.
 
         Args:
             base, target_cost, head: As for `train`.

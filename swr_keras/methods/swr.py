@@ -234,10 +234,11 @@ def transfer(
         validation_data: As for `keras.Model.fit`, batches of mixed classes; reported, never
             selected on.
         method: The method with its settings, such as `SWR(fit=Fit(epochs=30))`.
-        head: Path of the base's head; by default its last layer with weights.
+        head: Path of the base's head; by default the one that its output comes from.
         loss: Loss of the task; by default the cross-entropy that suits the head.
         metrics: Metrics of the task; by default the accuracy.
-        seed: Seed of the draws of costs and gates. Seed the rest by `keras.utils.set_random_seed`.
+        seed: Seed of the order of arrays and the draws of costs and gates. Seed the rest by
+            `keras.utils.set_random_seed`.
         callbacks, verbose: As for `keras.Model.fit`, in every training.
 
     Returns:

@@ -262,7 +262,7 @@ def check_target_cost(target_cost: float | None):
     is_number = isinstance(target_cost, numbers.Real) and not isinstance(target_cost, bool)
     if not is_number or not 0 <= float(target_cost) <= 1:  # type: ignore[arg-type]
         raise ValueError(
-            "A target cost is the share of the base's parameters that a task may own, a number "
+            "A target cost is the share of the base that a task may own, a number "
             f"from 0 to 1. Received: {target_cost!r}."
         )
 

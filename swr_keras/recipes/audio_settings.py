@@ -24,9 +24,9 @@ class Recordings(Settings):
     data_dir: tuple[str, ...] | None = setting(
         None,
         "Folders of recordings, comma-separated, one a task, in the layout of Speech Commands: "
-        "<folder>/<word>/<speaker>_nohash_<n>.wav (or .flac) and <folder>/_background_noise_/; or "
-        "in MagicHub's, with a words.json. Default: synthetic English and Mandarin, made on first "
-        "use, and a base of other English words.",
+        "<folder>/<word>/<speaker>_nohash_<n>.wav (or FLAC, Ogg, MP3, AIFF) and "
+        "<folder>/_background_noise_/; or in MagicHub's, with a words.json. Default: synthetic "
+        "English and Mandarin, made on first use, and a base of other English words.",
     )
     base_data_dir: tuple[str, ...] | None = setting(
         None,

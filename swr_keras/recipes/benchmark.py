@@ -1,7 +1,8 @@
 r"""All methods side by side: on the same recordings, backbones, epochs and seeds.
 
-Trains a base for each backbone and seed on the words of all folders, adapts it to each folder by
-each method, at each target cost where the method takes one, and writes tables and figures:
+Trains a base for each backbone and seed, on the words of all folders or on others, adapts it to
+each folder by each method, at each target cost where the method takes one, and writes tables and
+figures:
 
   python -m swr_keras.recipes.benchmark --data_dir=english,mandarin \
       --methods=swr,fine_tuning_all,classifier_only,random_policy --target_cost=0.1,0.3

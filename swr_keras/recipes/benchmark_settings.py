@@ -66,7 +66,8 @@ class BenchmarkSettings(Settings, abc.ABC):
     learning_rates: tuple[str, ...] = setting(
         (),
         "First rate of single methods, as <method>=<rate>, comma-separated; ablations of "
-        "SWR have SWR's, unless told otherwise. Default: --learning_rate.",
+        "SWR have SWR's, unless told otherwise. Default: what --tune finds, or else "
+        "--learning_rate, of classifier_only --classifier_learning_rate.",
     )
     tune: tuple[float, ...] = setting(
         (),

@@ -16,7 +16,7 @@ class DeploySettings(Settings):
         None, "Which of the run's costs. Default: the only one.", at_least=0
     )
     output_dir: str | None = setting(
-        None, "Folder to write. Default: 'deploy' and the cost, in that of the run."
+        None, "Folder to write. Default: 'deploy_' and the bundle's name, in that of the run."
     )
     add: tuple[str, ...] = setting(
         (),

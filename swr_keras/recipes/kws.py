@@ -1,7 +1,7 @@
 r"""Keyword spotting: from folders of recordings to verified int8 models, one for each task.
 
-Trains (or loads) a base on the words of all folders, learns for each folder which layers to
-change at the target cost, trains these, and writes the merged models:
+Trains a base, on the words of all folders or on others, or takes one, learns for each folder which
+layers to change at the target cost, trains these, and writes the merged models:
 
   python -m swr_keras.recipes.kws --data_dir=english,mandarin --target_cost=0.1
 

@@ -43,10 +43,12 @@ _SYNTHETIC_NOISE: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Base(BaseTraining):
-    """The base: trained on the words of all tasks, or given."""
+    """The base: trained here, or given."""
 
     base: str | None = setting(
-        None, "A trained base (.keras) for these features. Default: train one on all words."
+        None,
+        "A trained base (.keras) for these features. Default: train one on the words of "
+        "--base_data_dir, or else of the tasks.",
     )
     pretrained: str | None = setting(
         None,
@@ -67,7 +69,9 @@ class Base(BaseTraining):
 class Controls(Settings):
     """What SWR is compared with."""
 
-    baselines: bool = setting(True, "Whether to train classifier-only and fine-tuning all, too.")
+    baselines: bool = setting(
+        True, "Whether to train the classifier only, with batch norm, and everything, too."
+    )
     random_policies: int = setting(
         0, "Number of random policies to compare with at each cost.", at_least=0
     )

@@ -1,7 +1,7 @@
 r"""Results of several keyword-spotting runs side by side, as Markdown tables.
 
-Runs that differ in nothing but seed, paths and backbone are compared, and averaged over seeds with
-95 % confidence intervals:
+Runs that differ in nothing but seed, fold, paths and backbone are compared, and averaged over seeds
+or folds with 95 % confidence intervals:
 
   python -m swr_keras.recipes.kws_table runs/seed0 runs/seed1 runs/seed2
 """

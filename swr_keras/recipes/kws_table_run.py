@@ -20,8 +20,8 @@ def run(settings: TableSettings) -> None:
     """Prints the table.
 
     Raises:
-        ValueError: If a folder has no results, or runs differ in more than seed, paths and
-            backbone.
+        ValueError: If a folder has no results, or runs differ in more than seed, fold, paths
+            and backbone, or can't be averaged.
     """
     runs = [Run.load(folder) for folder in settings.runs]
     print(comparison(runs, as_flat(KwsSettings())))

@@ -13,7 +13,7 @@ from swr_keras.training.optimizers import OPTIMIZERS
 
 @dataclasses.dataclass(frozen=True)
 class BaseTraining(Settings):
-    """How a base is trained on the words of all tasks."""
+    """How a base is trained."""
 
     base_epochs: int = setting(20, "Epochs of the base.", at_least=1)
     base_learning_rate: float = setting(5e-3, "Adam's first rate for the base.", at_least=0)
@@ -43,8 +43,8 @@ class Transfer(Settings):
     bn_mode: str = setting(
         "owned",
         "What of batch norm belongs to a task, in SWR and in controls of the same cost: its "
-        "statistics, its affine too, nothing, or, with 'owned', what goes with the layers that the "
-        "task changes.",
+        "statistics, its affine too, statistics and shift, nothing with 'frozen', or, with "
+        "'owned', what goes with the layers that the task changes.",
         choices=TaskNormalization.MODES,
     )
     cost: str = setting(

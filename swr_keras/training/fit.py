@@ -29,7 +29,7 @@ class Fit:
     """How long and how fast a model is trained.
 
     Attributes:
-        epochs: Epochs; `None` for 12, or as many as make 200 steps.
+        epochs: Epochs; `None` for 12, or as many as make 200 steps if that is more.
         learning_rate: The first rate, which falls to 0 by a cosine, epoch by epoch; `None` for
             `usual_learning_rate`.
         batch_size: Examples a batch, where the task doesn't come in batches.

@@ -17,8 +17,8 @@ class TaskModel(TransferModel):
 
     Args:
         base: A built Functional or Sequential model; it is not touched.
-        policy: The layers to change: a `Policy` for this base, or paths of layers, none of them
-            for training the classifier alone.
+        policy: The layers to change: a `Policy` for this base, or paths of layers; with none of
+            them, what `batch_norm` leaves to the task is trained, and the classifier.
         num_classes, batch_norm, head, extension: As for `TransferModel`.
 
     Raises:
