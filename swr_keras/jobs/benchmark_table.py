@@ -70,6 +70,9 @@ def _table(title, results, rows, split, backbones):
     of = "test" if split == "testing" else split
     count = results.repetitions
     over = f"mean and 95 % interval over {count} {results.repeated}s"
+    if results.repeated == "fold":
+        # Their training examples overlap, which Student's interval doesn't know.
+        over += ", taken as independent"
     if count == 1:
         over = f"1 {results.repeated}"
     where = "" if len(backbones) > 1 else f" on {backbones[0]}"

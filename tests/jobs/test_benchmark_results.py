@@ -174,6 +174,7 @@ def test_seeds_of_a_fold_are_averaged_first(tmp_path):
         (0, "english"): pytest.approx(91),
         (1, "english"): pytest.approx(81),
     }
+    assert "over 2 folds, taken as independent" in methods_table(results).title
     with pytest.raises(ValueError, match="cross-validation, others aren't"):
         BenchmarkResults([*found, model("english", "SWR", 90, 0.1)])
 
