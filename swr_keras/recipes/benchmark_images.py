@@ -47,7 +47,7 @@ class ImageSets(Settings):
         None,
         "Weights of a pre-trained base: a file (.pth, .safetensors) that torchvision publishes for "
         f"it, or '{IMAGENET}' for those that Keras fetches for networks of its own; for "
-        f"{', '.join(PUBLISHED)}.",
+        f"{', '.join(PUBLISHED)}. With --engine=ray, every computer needs the file at this path.",
     )
     image_size: int | None = setting(
         None,
