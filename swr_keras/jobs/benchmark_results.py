@@ -160,13 +160,13 @@ class BenchmarkResults:
 
         An ablation that has SWR's search, but another learning rate, has no row of its own there.
         """
-        of_swr = [_learning(r) for r in self._models if r.result.method == SWR]
+        here = [record for record in self.records if record.backbone == backbone]
+        of_swr = [_learning(record) for record in here if record.result.method == SWR]
         found: dict[str, list[dict[str, Any]]] = {}
-        for record in self.records:
+        for record in here:
             result = record.result
-            if record.backbone == backbone and result.policy_curve and task in (None, result.task):
-                if not result.differences and of_swr and _learning(record) not in of_swr:
-                    continue
+            is_rows = result.differences or not of_swr or _learning(record) in of_swr
+            if result.policy_curve and is_rows and task in (None, result.task):
                 name = ", ".join((SWR, *result.differences))
                 found.setdefault(name, []).append(result.policy_curve)
         return found

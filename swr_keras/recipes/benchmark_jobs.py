@@ -48,14 +48,21 @@ class Group:
         base_task: KnownTask,
         tasks: Sequence[KnownTask],
     ) -> "Group":
-        """Makes one, with an untrained base."""
+        """Makes one, with an untrained base.
+
+        Raises:
+            ValueError: If no layer of the base may change at a cost, see `MethodAtCost.check`.
+        """
+        network = settings.network(backbone, base_task)
+        for cost in settings.transfer.target_cost:
+            settings.shared.swr.check(network, cost)
         return cls(
             backbone=backbone,
             repetition=repetition,
             base=settings.base_job(backbone, repetition, base_task),
             base_task=base_task,
             tasks=tuple(tasks),
-            network=settings.network(backbone, base_task),
+            network=network,
         )
 
     @property
@@ -114,7 +121,6 @@ def plan(
     """
     found: dict[str, PlannedJob] = {}
     for group in groups:
-        _check_first_layer(settings, group)
         for name in settings.methods:
             rate = rates.get((name, group.backbone))
             for task in group.tasks:
@@ -130,12 +136,6 @@ def plan(
                     planned = PlannedJob(job, group, *(() if of_base else (name, rate)))
                     found.setdefault(job.address(), planned)
     return list(found.values())
-
-
-def _check_first_layer(settings, group):
-    """Refuses before training what would be refused after it."""
-    for cost in settings.transfer.target_cost:
-        settings.shared.swr.check(group.network, cost)
 
 
 def adapt_jobs(

@@ -40,11 +40,12 @@ def run(settings: BenchmarkSettings) -> None:
     for line in lacking:
         print(line, flush=True)
     trials = tuning_jobs(settings, groups)
-    failures = _do(trials, settings, store, source)
+    # A rate at which training fails isn't chosen; else it is among the jobs, and tried again.
+    _do(trials, settings, store, source)
     found = tried(trials, _results(store, trials))
     jobs = plan(settings, groups, chosen_rates(settings, found))
     _check_beside(beside, jobs)
-    failures = _not_done([*failures, *_do(jobs, settings, store, source)], store, jobs)
+    failures = _do(jobs, settings, store, source)
     records = _records(store, jobs, trials)
     folder = pathlib.Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,22 +116,6 @@ def _fits(record: Record, row: Sequence[PlannedJob]) -> bool:
         return any(planned.job.address() == record.address for planned in same)
     asked = [json.loads(json.dumps(_settings(planned.job))) for planned in row]
     return record.settings in asked
-
-
-def _not_done(
-    failures: Sequence[Failure], store: JobStore, jobs: Sequence[PlannedJob]
-) -> list[Failure]:
-    """Returns each of some jobs once that failed and wasn't done later.
-
-    A rate at which training failed is no other failure than a worse one: it isn't chosen.
-    """
-    wanted = {planned.job.address() for planned in jobs}
-    last = {failure.job.address(): failure for failure in failures}
-    return [
-        failure
-        for address, failure in last.items()
-        if address in wanted and store.outcome(failure.job) is None
-    ]
 
 
 def _engine(settings: BenchmarkSettings, store: JobStore, source: TaskSource) -> Engine:

@@ -12,16 +12,6 @@ from swr_keras.jobs.result import Result
 
 RESULTS = pathlib.Path(__file__).parents[2] / "recipes" / "results"
 BASE_PARAMETERS, BASE_MULTIPLIES = 1000, 5000
-CURVE = {
-    "layers": ["conv"],
-    "sizes": [10],
-    "kinds": ["Conv2D"],
-    "costs": [0.1],
-    "probabilities": [[0.5]],
-    "expected": [0.1],
-    "threshold": [0.1],
-    "budget": [0.1],
-}
 
 
 def record(result, *, backbone="bcresnet1", seed=0, fold=None, **more):
@@ -204,14 +194,14 @@ def test_searches_of_methods_of_other_rates_have_one_title(records):
     assert BenchmarkResults([*records, search, other]).records[-2:] == [search, other]
 
 
-def test_a_search_of_another_rate_than_that_of_swr_is_none_of_swr(records):
+def test_a_search_of_another_rate_than_that_of_swr_is_none_of_swr(run):
     def search(rate, **more):
         learning = {"learning": {"rate": rate}, "cost": "flash"}
         result = Result(
             kind="search",
             title="english: policy search",
             task="english",
-            policy_curve=CURVE,
+            policy_curve=run.results[1].policy_curve,
             **more,
         )
         return record(result, settings=learning, address=f"{rate} {more}")

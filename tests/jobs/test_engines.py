@@ -52,8 +52,13 @@ def make(tmp_path, monkeypatch):
     return make
 
 
-def run(jobs, path, engine=TWO, kind=JobStore):
+def run(jobs, path, engine=TWO, kind=JobStore, hear=lambda line: None):
     place, lines = kind(path / "place"), []
+
+    def report(line):
+        lines.append(line)
+        hear(line)
+
     with place.locked({}) if kind is RunFolder else contextlib.nullcontext():
         failures = run_jobs(
             jobs,
@@ -61,7 +66,7 @@ def run(jobs, path, engine=TWO, kind=JobStore):
             engine(place, scripted.load),
             names={place.key(job): job.title for job in jobs},
             plans={place.key(job): job.plan(None) for job in jobs},
-            report=lines.append,
+            report=report,
         )
     return place, failures, lines
 
@@ -179,16 +184,7 @@ def test_a_process_that_is_ended_while_it_is_idle_is_replaced(make, tmp_path):
             time.sleep(1.0)
 
     first = make("first", "1")
-    jobs, place = [first, make("second", "1", first)], JobStore(tmp_path / "place")
-    keys = {place.key(job): job for job in jobs}
-    failures = run_jobs(
-        jobs,
-        place,
-        ONE(place, scripted.load),
-        names={key: job.title for key, job in keys.items()},
-        plans={key: job.plan(None) for key, job in keys.items()},
-        report=kill,
-    )
+    _, failures, _ = run([first, make("second", "1", first)], tmp_path, ONE, hear=kill)
     assert failures == []
     assert make.begun("second") != make.begun("first")
 
